@@ -1,0 +1,150 @@
+/** What the rooms above the engine (api, ui) and the page see of it. */
+
+/** Where weights come from: a URL (or the URLs of shards; the first is enough), or picked files. */
+export type ModelInput = string | readonly string[] | Blob | readonly Blob[];
+
+export interface LoadOptions {
+  /** URL of a `.gguf` (or of its first shard), URLs of all shards, a `File`/`Blob`, or several (shards). */
+  model: ModelInput;
+  /** Vision tower (`mmproj` GGUF). */
+  mmproj?: ModelInput;
+  /** Tokens of context to allow. Default: the smaller of the model's own and 32768. */
+  contextLength?: number;
+  /** Budget for GPU memory in bytes. */
+  gpuMemoryBytes?: number;
+  /** Where downloaded bytes are kept. Default `'indexeddb'`, and `'none'` outside a browser. */
+  store?: StoreKind;
+  /** A WebGPU implementation to run on in this thread (Node: Dawn's `create([])`). Default: `navigator.gpu` in a worker. */
+  gpu?: GPU;
+  /** Arithmetic: `'f32'` everywhere, or `'f16'` tiles and KV cache; `'auto'` (default) takes f16 where the device has it. */
+  precision?: 'auto' | 'f32' | 'f16';
+  /** Called at most some ten times a second. */
+  onProgress?: (progress: LoadProgress) => void;
+  /** Aborts loading; what is already stored stays. */
+  signal?: AbortSignal;
+}
+
+export type StoreKind = 'indexeddb' | 'none';
+
+export interface LoadProgress {
+  /** `header`: reading the directory; `weights`: moving tensors to the GPU; `compile`: building pipelines; `ready`. */
+  phase: 'header' | 'weights' | 'compile' | 'ready';
+  /** Bytes of weights on the GPU so far, and all that will be. */
+  loadedBytes: number;
+  totalBytes: number;
+  /** Of the loaded bytes, those that came over the network and those that came from the store. */
+  networkBytes: number;
+  storeBytes: number;
+  /** Smoothed rate; 0 until known. */
+  bytesPerSecond: number;
+  /** Estimate; undefined until known. */
+  secondsLeft?: number;
+  /** File being read: URL or name. */
+  file: string;
+}
+
+/** Facts about a loaded model. */
+export interface ModelInfo {
+  /** `general.name`, else the file's name. */
+  name: string;
+  architecture: 'qwen35' | 'qwen35moe';
+  layers: number;
+  hiddenSize: number;
+  vocabularySize: number;
+  contextLength: number;
+  /** Routed experts a layer; 0 when dense. */
+  experts: number;
+  expertsUsed: number;
+  parameters: number;
+  fileBytes: number;
+  /** Most frequent tensor types, by bytes, e.g. `Q4_K`. */
+  quantization: string;
+  vision: boolean;
+  /** `<vendor> <architecture> <device>` as far as the browser tells. */
+  adapter: string;
+  precision: 'f32' | 'f16';
+}
+
+/** Totals since load; rates and times are of the last request. A figure that does not apply is 0. */
+export interface EngineStats {
+  prefillTokensPerSecond: number;
+  decodeTokensPerSecond: number;
+  timeToFirstTokenMs: number;
+  promptTokens: number;
+  /** Prompt tokens whose state was still there and that were not computed again. */
+  reusedTokens: number;
+  completionTokens: number;
+  gpuBytes: number;
+  peakGpuBytes: number;
+  dispatchesPerToken: number;
+  readbackBytesPerToken: number;
+  /** Bytes of weights that one decoded token reads. */
+  weightBytesPerToken: number;
+  expertSlots: number;
+  expertHits: number;
+  expertMisses: number;
+  expertStallMs: number;
+  bytesFromNetwork: number;
+  bytesFromStore: number;
+  visionRuns: number;
+  draftedTokens: number;
+  acceptedTokens: number;
+}
+
+/** How the next token is chosen. Every field has a value here; defaults are made in `text/sampling.ts`. */
+export interface SamplingSettings {
+  /** 0 = greedy. */
+  temperature: number;
+  topP: number;
+  /** 0 = no limit. */
+  topK: number;
+  minP: number;
+  presencePenalty: number;
+  frequencyPenalty: number;
+  /** 1 = none. Divides positive, multiplies negative logits of tokens already in prompt or answer. */
+  repetitionPenalty: number;
+  /** Added to the logits of these token ids. */
+  logitBias: ReadonlyMap<number, number>;
+  /** Same seed, prompt, settings and device: same answer. Undefined: random. */
+  seed?: number;
+}
+
+export interface GenerateOptions {
+  maxTokens: number;
+  sampling: SamplingSettings;
+  /** Generation ends after one of these (it is yielded). Empty with `ignore_eos`. */
+  stopIds: ReadonlySet<number>;
+  /** Number of most likely alternatives to report per token; undefined: no log probabilities. */
+  topLogprobs?: number;
+}
+
+export interface TokenLogprob {
+  id: number;
+  logprob: number;
+}
+
+export interface GeneratedToken {
+  id: number;
+  /** Log probability under the model's own distribution (temperature 1, before penalties), when asked for. */
+  logprob?: number;
+  /** The most likely alternatives, best first, when asked for. */
+  top?: TokenLogprob[];
+}
+
+/** What the API room needs of the engine: the model as a token machine. One `generate` runs at a time. */
+export interface TokenModel {
+  readonly info: ModelInfo;
+  /**
+   * Reads the prompt, then yields tokens until a stop id, `maxTokens`, or the end of the context.
+   * @throws QwenError `context-overflow` when the prompt leaves no room for a token; AbortError on abort.
+   */
+  generate(
+    promptIds: readonly number[],
+    options: GenerateOptions,
+    signal?: AbortSignal,
+  ): AsyncGenerator<GeneratedToken>;
+  /** Raw logits `[n_vocab]` after the last id, or `[n, n_vocab]` with `all`. */
+  logits(ids: readonly number[], options?: { all?: boolean; signal?: AbortSignal }): Promise<Float32Array>;
+  stats(): EngineStats;
+  dispose(): Promise<void>;
+}
