@@ -1,11 +1,68 @@
-import { defineConfig } from 'vitest/config';
+import { playwright } from '@vitest/browser-playwright';
+import { defineConfig, type TestProjectConfiguration } from 'vitest/config';
+import { F16_REMEDY, f16Required, findDawnAdapter } from './tools/adapters.mjs';
+import { findBrowser, launchOptions } from './tools/browser.mjs';
+
+/** Rooms whose tests need a GPU. The same files run in Node on Dawn and in a browser. */
+const GPU_TESTS = 'src/{gpu,kernels,model,experts,engine}/**/*.test.ts';
+/** Tests that need a browser for another reason: the DOM, IndexedDB, workers. */
+const BROWSER_TESTS = 'src/**/*.browser.test.ts';
+
+const [adapter, browser] = await Promise.all([findDawnAdapter(), findBrowser()]);
+if (f16Required() && !adapter?.f16) throw new Error(`No adapter with shader-f16 for the f16 kernels. ${F16_REMEDY}`);
+
+const projects: TestProjectConfiguration[] = [];
+
+projects.push({
+  test: {
+    name: 'node',
+    include: ['src/**/*.test.ts', 'tools/**/*.test.ts'],
+    exclude: [GPU_TESTS, BROWSER_TESTS],
+    testTimeout: 60_000,
+  },
+});
+
+// What is left out for want of an adapter or a browser is said, or refused, by tools/test.mjs.
+if (adapter !== undefined) {
+  projects.push({
+    test: {
+      name: 'dawn',
+      include: [GPU_TESTS],
+      exclude: [BROWSER_TESTS],
+      // Dawn's native module belongs to one process each; threads would share it.
+      pool: 'forks',
+      env: adapter.env,
+      testTimeout: 120_000,
+      hookTimeout: 120_000,
+      sequence: { groupOrder: 1 },
+    },
+  });
+}
+
+if (browser !== undefined) {
+  projects.push({
+    test: {
+      name: 'chromium',
+      include: [GPU_TESTS, BROWSER_TESTS],
+      testTimeout: 300_000,
+      hookTimeout: 300_000,
+      sequence: { groupOrder: 2 },
+      // The browser's GPU process is one queue for all pages: files side by side only slow each other down.
+      fileParallelism: false,
+      browser: {
+        enabled: true,
+        headless: true,
+        provider: playwright({ launchOptions: launchOptions(browser) }),
+        instances: [{ browser: 'chromium' }],
+        screenshotFailures: false,
+      },
+    },
+  });
+}
 
 export default defineConfig({
   test: {
-    projects: [
-      {
-        test: { name: 'node', environment: 'node', include: ['src/**/*.test.ts', 'tools/**/*.test.ts'], testTimeout: 60_000 },
-      },
-    ],
+    maxWorkers: 2,
+    projects,
   },
 });

@@ -1,0 +1,22 @@
+/** WebGPU for tests that run both in Node (Dawn) and in a browser. */
+
+let gpu: Promise<GPU> | undefined;
+
+/**
+ * The process's one WebGPU implementation: Dawn's in Node, `navigator.gpu` in a browser.
+ * @throws Error when there is none.
+ */
+export function testGpu(): Promise<GPU> {
+  // Kept for the life of the process: Dawn's build for Node crashes at exit if the object was collected before.
+  gpu ??= typeof navigator !== 'undefined' && navigator.gpu !== undefined ? Promise.resolve(navigator.gpu) : dawn();
+  return gpu;
+}
+
+async function dawn(): Promise<GPU> {
+  if (typeof process === 'undefined') throw new Error('This browser has no WebGPU. It needs --enable-unsafe-webgpu.');
+  // Browsers never get here, and must not be served a native module: the name is hidden from the bundler.
+  const name = 'webgpu';
+  const { create, globals } = (await import(/* @vite-ignore */ name)) as typeof import('webgpu');
+  Object.assign(globalThis, globals);
+  return create([]);
+}
