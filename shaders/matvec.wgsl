@@ -1,0 +1,77 @@
+// y[t, r] = Σ_c W[r, c] · x[t, c]      (+ y[t, r] when accumulating)
+//   W quantised [rows, 32·chunks], planes as in src/weights/quant-layout.ts; `load_weights` is the module of its type
+//   x [T, 32·chunks] f32 · y [T, row_stride] f32, of which this dispatch writes columns row_offset … row_offset + rows
+//   workgroup: ROWS rows for one t; lanes stride over chunks of 32 columns, so that x is loaded once for all rows
+//   grid: (⌈rows / ROWS⌉ folded over x and y, T)
+//   experts: row block `slots[p]` of W instead of block 0, for each routed pair p = (token, choice); x row p / x_share
+//   source: qwen35.md §2
+import package::lib::weights::load_weights;
+@if(!subgroups) import package::lib::reduce::workgroup_sum;
+import constants::LANES;
+import constants::ROWS;
+@if(subgroups) enable subgroups;
+
+struct Params {
+  rows: u32,
+  chunks: u32,
+  row_offset: u32,
+  row_stride: u32,
+  accumulate: u32,
+  // Experts: pairs that share one x row (top-k for gate and up, 1 for down), and the slots this dispatch's buffer holds.
+  x_share: u32,
+  first_slot: u32,
+  slot_count: u32,
+}
+
+@group(1) @binding(4) var<storage, read> x: array<vec4f>;
+@group(1) @binding(5) var<storage, read_write> y: array<f32>;
+@group(1) @binding(6) var<uniform> params: Params;
+@if(experts) @group(1) @binding(7) var<storage, read> slots: array<u32>;
+
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let first = (group.x + group.y * groups.x) * u32(ROWS);
+  let t = group.z;
+  if (first >= params.rows) {
+    return;
+  }
+  var w_row = first;
+  var x_chunk = t * params.chunks;
+  @if(experts) {
+    let slot = slots[t] - params.first_slot;
+    if (slot >= params.slot_count) {
+      return; // held by another buffer, whose dispatch writes this pair
+    }
+    w_row += slot * params.rows;
+    x_chunk = (t / params.x_share) * params.chunks;
+  }
+  let last = w_row + min(u32(ROWS), params.rows - first) - 1u;
+
+  var sum: array<f32, ROWS>;
+  for (var c = lane; c < params.chunks; c += u32(LANES)) {
+    var xs: array<vec4f, 8>;
+    for (var i = 0u; i < 8u; i++) {
+      xs[i] = x[(x_chunk + c) * 8u + i];
+    }
+    for (var r = 0u; r < u32(ROWS); r++) {
+      let w = load_weights(min(w_row + r, last) * params.chunks + c);
+      var dots = w[0] * xs[0];
+      for (var i = 1u; i < 8u; i++) {
+        dots = fma(w[i], xs[i], dots);
+      }
+      sum[r] += dot(dots, vec4f(1.0));
+    }
+  }
+  for (var r = 0u; r < u32(ROWS); r++) {
+    @if(subgroups) let total = subgroupAdd(sum[r]);
+    @if(!subgroups) let total = workgroup_sum(sum[r], lane);
+    if (lane == 0u && first + r < params.rows) {
+      let at = t * params.row_stride + params.row_offset + first + r;
+      y[at] = total + select(0.0, y[at], params.accumulate != 0u);
+    }
+  }
+}

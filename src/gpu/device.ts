@@ -1,0 +1,274 @@
+import { QwenError } from '../errors.ts';
+import { type LinkedShader, linkShader, type ShaderVariant } from './shaders.ts';
+
+/** What kernels may choose their variant by. */
+export interface Capabilities {
+  /** `shader-f16`. */
+  readonly f16: boolean;
+  /** Subgroup operations, at whatever width the adapter has. */
+  readonly subgroups: boolean;
+  readonly timestamps: boolean;
+  /** The smallest subgroup the adapter may run a workgroup with; 1 without subgroups. */
+  readonly subgroupMinSize: number;
+}
+
+/** The capabilities that a device feature decides. */
+type Feature = 'f16' | 'subgroups' | 'timestamps';
+
+export interface OpenGpuOptions {
+  /** Capabilities to do without, so that a test can run the other variant. */
+  without?: readonly Feature[];
+}
+
+/** Limits that decide how weights are split and workgroups sized. Read from the device, never assumed. */
+const WANTED_LIMITS = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxStorageBuffersPerShaderStage',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+  'maxComputeWorkgroupSizeY',
+  'maxComputeWorkgroupSizeZ',
+  'maxComputeWorkgroupsPerDimension',
+] as const;
+
+/** A pipeline of one shader variant, with the way to bind its variables by name. */
+export interface Kernel {
+  readonly name: string;
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+  readonly shader: LinkedShader;
+}
+
+/** A buffer that counts against the device's memory and must be disposed by whoever made it. */
+export class GpuBuffer {
+  constructor(
+    private readonly gpu: Gpu,
+    readonly buffer: GPUBuffer,
+    readonly size: number,
+  ) {}
+
+  /** A part of the buffer for one binding; `offset` must be a multiple of 256 (the greatest alignment a device may ask). */
+  slice(offset: number, size: number): BufferRange {
+    return { buffer: this, offset, size };
+  }
+
+  dispose(): void {
+    this.gpu.release(this);
+  }
+}
+
+export interface BufferRange {
+  readonly buffer: GpuBuffer;
+  readonly offset: number;
+  readonly size: number;
+}
+
+export type Bindable = GpuBuffer | BufferRange;
+
+/** A WebGPU device with its limits, capabilities, counted memory and compiled kernels. */
+export class Gpu {
+  readonly limits: GPUSupportedLimits;
+  /** `vendor architecture device` as far as the browser tells. */
+  readonly adapterName: string;
+  /** Layout of group 0, the step buffer, which every kernel's pipeline shares. */
+  readonly stepLayout: GPUBindGroupLayout;
+  readonly lost: Promise<QwenError>;
+  #bytes = 0;
+  #peakBytes = 0;
+  readonly #live = new Set<GpuBuffer>();
+  readonly #kernels = new Map<string, Promise<Kernel>>();
+  #lostError: QwenError | undefined;
+  #disposed = false;
+
+  private constructor(
+    readonly device: GPUDevice,
+    adapter: GPUAdapter,
+    readonly capabilities: Capabilities,
+  ) {
+    this.limits = device.limits;
+    const { vendor, architecture, device: name, description } = adapter.info;
+    this.adapterName = description || [vendor, architecture, name].filter(Boolean).join(' ') || 'unnamed adapter';
+    this.stepLayout = device.createBindGroupLayout({
+      label: 'step',
+      entries: [{ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'storage' } }],
+    });
+    this.lost = device.lost.then((info) => {
+      this.#lostError = new QwenError(
+        'device-lost',
+        `The GPU device was lost (${info.reason || 'unknown'}: ${info.message || 'no details'}). Load the model again; if it happens again, choose a smaller model or context.`,
+      );
+      return this.#lostError;
+    });
+  }
+
+  /** @throws QwenError `no-webgpu` when there is no adapter. */
+  static async open(gpu: GPU, { without = [] }: OpenGpuOptions = {}): Promise<Gpu> {
+    const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+    if (!adapter) {
+      throw new QwenError(
+        'no-webgpu',
+        'This browser has WebGPU but no adapter to run it on. Enable hardware acceleration in its settings, update the graphics driver, or try a current Chrome or Edge.',
+      );
+    }
+    const wanted: [Feature, GPUFeatureName][] = [
+      ['f16', 'shader-f16'],
+      ['subgroups', 'subgroups'],
+      ['timestamps', 'timestamp-query'],
+    ];
+    const has = (key: Feature, feature: GPUFeatureName) => !without.includes(key) && adapter.features.has(feature);
+    const device = await adapter.requestDevice({
+      requiredFeatures: wanted.filter(([key, feature]) => has(key, feature)).map(([, feature]) => feature),
+      requiredLimits: Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]])),
+    });
+    const [f16, subgroups, timestamps] = wanted.map(([key, feature]) => has(key, feature));
+    const subgroupMinSize = subgroups ? (adapter.info.subgroupMinSize ?? 4) : 1;
+    return new Gpu(device, adapter, { f16, subgroups, timestamps, subgroupMinSize });
+  }
+
+  /** Bytes of buffers alive, and the most there ever were. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+  get peakBytes(): number {
+    return this.#peakBytes;
+  }
+  get liveBuffers(): number {
+    return this.#live.size;
+  }
+
+  /** Throws if the device is gone; call before work that would otherwise fail obscurely. */
+  assertAlive(): void {
+    if (this.#disposed) throw new QwenError('disposed', 'This engine was disposed; load the model again.');
+    if (this.#lostError) throw this.#lostError;
+  }
+
+  /** A zeroed buffer. Sizes are rounded up to 16 bytes, since an empty binding is not allowed and vec4 reads need whole ones. */
+  createBuffer(
+    label: string,
+    size: number,
+    usage: GPUBufferUsageFlags = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+  ): GpuBuffer {
+    this.assertAlive();
+    const bytes = Math.max(16, Math.ceil(size / 16) * 16);
+    if (bytes > this.limits.maxBufferSize) {
+      throw new QwenError(
+        'device-limit',
+        `${label} needs a buffer of ${bytes} bytes, but this device allows ${this.limits.maxBufferSize}. Choose a smaller model or context.`,
+      );
+    }
+    const buffer = new GpuBuffer(this, this.device.createBuffer({ label, size: bytes, usage }), bytes);
+    this.#live.add(buffer);
+    this.#bytes += bytes;
+    this.#peakBytes = Math.max(this.#peakBytes, this.#bytes);
+    return buffer;
+  }
+
+  /** A buffer with these contents. */
+  upload(label: string, data: ArrayBufferView<ArrayBuffer>, usage?: GPUBufferUsageFlags): GpuBuffer {
+    const buffer = this.createBuffer(label, data.byteLength, usage);
+    this.write(buffer, 0, data);
+    return buffer;
+  }
+
+  /** Queued write; `offset` in bytes. Lengths that are no multiple of 4 are padded with zeros. */
+  write(target: GpuBuffer, offset: number, data: ArrayBufferView<ArrayBuffer>): void {
+    const whole = data.byteLength & ~3;
+    this.device.queue.writeBuffer(target.buffer, offset, data.buffer, data.byteOffset, whole);
+    if (whole < data.byteLength) {
+      const tail = new Uint8Array(4);
+      tail.set(new Uint8Array(data.buffer, data.byteOffset + whole, data.byteLength - whole));
+      this.device.queue.writeBuffer(target.buffer, offset + whole, tail);
+    }
+  }
+
+  /** Copies a range back to the CPU. */
+  async read(source: Bindable): Promise<ArrayBuffer> {
+    const { buffer, offset, size } = range(source);
+    const staging = this.createBuffer('readback', size, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
+    try {
+      const encoder = this.device.createCommandEncoder();
+      encoder.copyBufferToBuffer(buffer.buffer, offset, staging.buffer, 0, Math.ceil(size / 4) * 4);
+      this.device.queue.submit([encoder.finish()]);
+      await this.map(staging.buffer);
+      return staging.buffer.getMappedRange(0, size).slice(0);
+    } finally {
+      staging.dispose();
+    }
+  }
+
+  /** Maps for reading; a lost device rejects with its typed error instead of an OperationError. */
+  async map(buffer: GPUBuffer): Promise<void> {
+    try {
+      await buffer.mapAsync(GPUMapMode.READ);
+    } catch (cause) {
+      this.assertAlive();
+      // A device that dies rejects its maps just before `lost` resolves.
+      throw await Promise.race([this.lost, new Promise((resolve) => setTimeout(() => resolve(cause), 50))]);
+    }
+  }
+
+  /** The compiled kernel of a variant; compiled once, asynchronously. */
+  kernel(spec: ShaderVariant): Promise<Kernel> {
+    const key = JSON.stringify([spec.name, spec.conditions, spec.modules, spec.constants]);
+    let kernel = this.#kernels.get(key);
+    if (!kernel) {
+      kernel = this.#compile(spec);
+      this.#kernels.set(key, kernel);
+    }
+    return kernel;
+  }
+
+  async #compile(spec: ShaderVariant): Promise<Kernel> {
+    this.assertAlive();
+    const shader = await linkShader(spec);
+    const { device } = this;
+    const layout = device.createBindGroupLayout({
+      label: spec.name,
+      entries: [...shader.bindings.values()].map(({ index, type }) => ({
+        binding: index,
+        visibility: GPUShaderStage.COMPUTE,
+        buffer: { type },
+      })),
+    });
+    const module = device.createShaderModule({ label: spec.name, code: shader.code });
+    try {
+      const pipeline = await device.createComputePipelineAsync({
+        label: spec.name,
+        layout: device.createPipelineLayout({ bindGroupLayouts: [this.stepLayout, layout] }),
+        compute: { module },
+      });
+      return { name: spec.name, pipeline, layout, shader };
+    } catch (cause) {
+      this.assertAlive();
+      const { messages } = await module.getCompilationInfo();
+      const details = messages.map((m) => `${m.lineNum}:${m.linePos} ${m.message}`).join('\n');
+      throw new QwenError(
+        'shader',
+        `Kernel ${spec.name} does not compile on ${this.adapterName}: ${details || String(cause)}`,
+        { cause },
+      );
+    }
+  }
+
+  /** @internal */
+  release(buffer: GpuBuffer): void {
+    if (!this.#live.delete(buffer)) return;
+    this.#bytes -= buffer.size;
+    buffer.buffer.destroy();
+  }
+
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    for (const buffer of this.#live) buffer.buffer.destroy();
+    this.#live.clear();
+    this.#bytes = 0;
+    this.device.destroy();
+  }
+}
+
+export function range(source: Bindable): BufferRange {
+  return source instanceof GpuBuffer ? { buffer: source, offset: 0, size: source.size } : source;
+}

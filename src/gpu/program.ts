@@ -1,0 +1,142 @@
+import { type Bindable, type Gpu, type GpuBuffer, type Kernel, range } from './device.ts';
+import type { ShaderVariant } from './shaders.ts';
+
+/** A grid of workgroups. */
+export type Grid = readonly [x: number, y?: number, z?: number];
+
+export interface DispatchCost {
+  /** Bytes of weights the dispatch reads. */
+  weightBytes?: number;
+}
+
+interface Recorded {
+  spec: ShaderVariant;
+  bindings: Readonly<Record<string, Bindable>>;
+  params: Readonly<Record<string, number>>;
+  grid: Grid;
+  cost: DispatchCost;
+}
+
+interface Dispatch {
+  pipeline: GPUComputePipeline;
+  bindGroup: GPUBindGroup;
+  x: number;
+  y: number;
+  z: number;
+}
+
+/** Uniform bindings start at multiples of this: the largest `minUniformBufferOffsetAlignment` a device may have. */
+const UNIFORM_ALIGNMENT = 256;
+
+/**
+ * Collects dispatches in order; `build` compiles what is missing, writes all parameters into one buffer and makes the
+ * bind groups, so that running the program again (each decoded token) costs only encoding.
+ */
+export class Recorder {
+  readonly #dispatches: Recorded[] = [];
+
+  constructor(readonly gpu: Gpu) {}
+
+  /** @param bindings by the shader's variable names, without `params` @param params by the fields of its `Params` */
+  dispatch(
+    spec: ShaderVariant,
+    bindings: Readonly<Record<string, Bindable>>,
+    params: Readonly<Record<string, number>>,
+    grid: Grid,
+    cost: DispatchCost = {},
+  ): void {
+    if (grid.some((n) => n === 0)) return;
+    this.#dispatches.push({ spec, bindings, params, grid, cost });
+  }
+
+  /** @param step bound as group 0 of every kernel */
+  async build(label: string, step: GpuBuffer): Promise<Program> {
+    const { gpu } = this;
+    const kernels = await Promise.all(this.#dispatches.map(({ spec }) => gpu.kernel(spec)));
+    const uniforms = gpu.createBuffer(
+      `${label} parameters`,
+      Math.max(1, kernels.length) * UNIFORM_ALIGNMENT,
+      GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+    );
+    const values = new DataView(new ArrayBuffer(uniforms.size));
+    const dispatches = this.#dispatches.map((recorded, i) => {
+      const offset = i * UNIFORM_ALIGNMENT;
+      writeParams(values, offset, kernels[i], recorded.params);
+      return this.#bind(recorded, kernels[i], { uniforms, offset });
+    });
+    gpu.write(uniforms, 0, new Uint8Array(values.buffer));
+    const stepGroup = gpu.device.createBindGroup({
+      layout: gpu.stepLayout,
+      entries: [{ binding: 0, resource: { buffer: step.buffer } }],
+    });
+    const weightBytes = this.#dispatches.reduce((sum, { cost }) => sum + (cost.weightBytes ?? 0), 0);
+    return new Program(label, dispatches, stepGroup, uniforms, weightBytes);
+  }
+
+  #bind({ bindings, grid }: Recorded, kernel: Kernel, params: { uniforms: GpuBuffer; offset: number }): Dispatch {
+    const { shader, layout, pipeline } = kernel;
+    const entries = [...shader.bindings].map(([name, { index, type }]): GPUBindGroupEntry => {
+      if (type === 'uniform') {
+        const size = Math.ceil((shader.params.length * 4) / 16) * 16;
+        return { binding: index, resource: { buffer: params.uniforms.buffer, offset: params.offset, size } };
+      }
+      const bound = bindings[name];
+      if (!bound) throw new Error(`${kernel.name}: nothing bound to ${name}`);
+      const { buffer, offset, size } = range(bound);
+      return { binding: index, resource: { buffer: buffer.buffer, offset, size } };
+    });
+    for (const name in bindings) {
+      if (!shader.bindings.has(name)) throw new Error(`${kernel.name} has no binding ${name}`);
+    }
+    const limit = this.gpu.limits.maxComputeWorkgroupsPerDimension;
+    const [x, y = 1, z = 1] = grid;
+    if (Math.max(x, y, z) > limit) throw new Error(`${kernel.name}: grid ${grid} exceeds ${limit} workgroups`);
+    const bindGroup = this.gpu.device.createBindGroup({ label: kernel.name, layout, entries });
+    return { pipeline, bindGroup, x, y, z };
+  }
+}
+
+function writeParams(view: DataView, offset: number, kernel: Kernel, params: Readonly<Record<string, number>>): void {
+  const { name, shader } = kernel;
+  if (shader.params.length * 4 > UNIFORM_ALIGNMENT) throw new Error(`${name}: too many parameters`);
+  for (const key in params) {
+    if (!shader.params.some((p) => p.name === key)) throw new Error(`${name} has no parameter ${key}`);
+  }
+  shader.params.forEach(({ name: field, type }, i) => {
+    const value = params[field];
+    if (value === undefined) throw new Error(`${name}: parameter ${field} is missing`);
+    if (type === 'f32') view.setFloat32(offset + i * 4, value, true);
+    else view.setUint32(offset + i * 4, value, true);
+  });
+}
+
+/** A fixed list of dispatches, run as often as wanted; what varies between runs is read from buffers. */
+export class Program {
+  constructor(
+    readonly label: string,
+    private readonly dispatches: readonly Dispatch[],
+    private readonly stepGroup: GPUBindGroup,
+    private readonly uniforms: GpuBuffer,
+    /** Bytes of weights that one run reads. */
+    readonly weightBytes: number,
+  ) {}
+
+  get dispatchCount(): number {
+    return this.dispatches.length;
+  }
+
+  encode(encoder: GPUCommandEncoder): void {
+    const pass = encoder.beginComputePass({ label: this.label });
+    pass.setBindGroup(0, this.stepGroup);
+    for (const { pipeline, bindGroup, x, y, z } of this.dispatches) {
+      pass.setPipeline(pipeline);
+      pass.setBindGroup(1, bindGroup);
+      pass.dispatchWorkgroups(x, y, z);
+    }
+    pass.end();
+  }
+
+  dispose(): void {
+    this.uniforms.dispose();
+  }
+}

@@ -1,0 +1,110 @@
+import type { Bindable, Gpu, Recorder } from '../gpu/index.ts';
+import type { WeightMatrix } from './weight-matrix.ts';
+
+export interface MatvecShape {
+  /** Invocations a workgroup. A subgroup's width where there are subgroups, so that one subgroup sum ends the row. */
+  lanes: number;
+  /** Rows a workgroup. */
+  rows: number;
+}
+
+export interface MatvecOptions {
+  /** Adds to y instead of overwriting it. */
+  accumulate?: boolean;
+  shape?: MatvecShape;
+}
+
+/** One x row per routed pair (token, choice), and the slot of the expert it goes to. */
+export interface Routed {
+  /** `[pairs]` u32: slot of each pair's expert. */
+  slots: Bindable;
+  pairs: number;
+  /** Pairs that share one row of x: top-k for gate and up, 1 for down. */
+  xShare: number;
+}
+
+export function matvecShape({ capabilities }: Gpu): MatvecShape {
+  const { subgroups, subgroupMinSize } = capabilities;
+  // Narrow subgroups are software adapters, which like few, fat lanes.
+  return subgroups ? { lanes: subgroupMinSize, rows: subgroupMinSize < 16 ? 8 : 4 } : { lanes: 32, rows: 4 };
+}
+
+/**
+ * `y[t] = W · x[t]` for a few rows of x: the product of decoding, bound by the bytes of W.
+ * @param x `[tokens, columns]` f32
+ * @param y `[tokens, rows]` f32
+ */
+export function matvec(
+  rec: Recorder,
+  w: WeightMatrix,
+  x: Bindable,
+  y: Bindable,
+  tokens: number,
+  { accumulate = false, shape = matvecShape(rec.gpu) }: MatvecOptions = {},
+): void {
+  for (const part of w.parts) {
+    rec.dispatch(
+      { ...variant(rec.gpu, w, shape), conditions: { subgroups: usesSubgroups(rec.gpu, shape), experts: false } },
+      { ...w.bindings(part), x, y },
+      {
+        rows: part.count,
+        chunks: w.chunks,
+        row_offset: part.first,
+        row_stride: w.rows,
+        accumulate: Number(accumulate),
+        x_share: 1,
+        first_slot: 0,
+        slot_count: 0,
+      },
+      foldGrid(rec.gpu, Math.ceil(part.count / shape.rows), tokens),
+      { weightBytes: (w.bytes * part.count) / w.rows },
+    );
+  }
+}
+
+/**
+ * `y[p] = W[slots[p]] · x[p / xShare]` for routed pairs.
+ * @param w stack of experts
+ * @param y `[pairs, rows]` f32
+ */
+export function expertMatvec(
+  rec: Recorder,
+  w: WeightMatrix,
+  x: Bindable,
+  y: Bindable,
+  { slots, pairs, xShare }: Routed,
+  shape: MatvecShape = matvecShape(rec.gpu),
+): void {
+  for (const part of w.parts) {
+    rec.dispatch(
+      { ...variant(rec.gpu, w, shape), conditions: { subgroups: usesSubgroups(rec.gpu, shape), experts: true } },
+      { ...w.bindings(part), x, y, slots },
+      {
+        rows: w.rows,
+        chunks: w.chunks,
+        row_offset: 0,
+        row_stride: w.rows,
+        accumulate: 0,
+        x_share: xShare,
+        first_slot: part.first,
+        slot_count: part.count,
+      },
+      foldGrid(rec.gpu, Math.ceil(w.rows / shape.rows), pairs),
+      { weightBytes: part.first === 0 ? w.bytes * pairs : 0 },
+    );
+  }
+}
+
+function usesSubgroups({ capabilities }: Gpu, { lanes }: MatvecShape): boolean {
+  return capabilities.subgroups && lanes <= capabilities.subgroupMinSize;
+}
+
+function variant(_gpu: Gpu, w: WeightMatrix, { lanes, rows }: MatvecShape) {
+  return { name: 'matvec', ...w.variant, constants: { LANES: lanes, ROWS: rows } };
+}
+
+/** Workgroups along x may exceed the device's limit per dimension (65,535): fold the rest over y; z counts tokens. */
+export function foldGrid({ limits }: Gpu, workgroups: number, z: number): readonly [number, number, number] {
+  const x = Math.min(workgroups, limits.maxComputeWorkgroupsPerDimension);
+  return [x, Math.ceil(workgroups / x), z];
+}

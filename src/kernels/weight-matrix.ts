@@ -1,0 +1,192 @@
+import { QwenError } from '../errors.ts';
+import { type Gpu, type GpuBuffer, Recorder, type ShaderVariant } from '../gpu/index.ts';
+import { gridWords } from '../weights/iq-grids.ts';
+import { CHUNK, PLANES, type Plane, planeBytes, quantLayouts } from '../weights/quant-layout.ts';
+import { quantTypes, rowBytes } from '../weights/quant-types.ts';
+import type { TensorType } from '../weights/types.ts';
+
+/** Rows of a part are a multiple of this, so that no repacked group of blocks straddles two parts. */
+const ROW_GRANULE = 8;
+
+/** A run of a matrix's rows (or experts) whose planes each fit one binding. */
+export interface MatrixPart {
+  /** First row of the part, or first slot. */
+  readonly first: number;
+  readonly count: number;
+  readonly planes: Readonly<Partial<Record<Plane, GpuBuffer>>>;
+}
+
+/**
+ * A quantised matrix `[rows, columns]`, or a stack of them `[slots, rows, columns]` (one per resident expert), on the GPU in
+ * the planes of `quant-layout.ts`; split by rows (or slots) where a plane would exceed the device's binding limit.
+ */
+export class WeightMatrix {
+  readonly parts: readonly MatrixPart[];
+
+  private constructor(
+    readonly label: string,
+    readonly type: TensorType,
+    /** Of one expert, where the matrix is a stack. */
+    readonly rows: number,
+    readonly columns: number,
+    /** Stacked matrices; undefined for a plain one. */
+    readonly slots: number | undefined,
+    parts: MatrixPart[],
+    /** The type's codebook, shared by all matrices of a device. */
+    readonly grid: GpuBuffer | undefined,
+  ) {
+    this.parts = parts;
+  }
+
+  /**
+   * Allocates the planes, zeroed; fill them with `write`.
+   * @param shape `[rows, columns]` or `[slots, rows, columns]`
+   * @param maxBindingBytes splits as if the device's limit were this (tests)
+   */
+  static allocate(
+    gpu: Gpu,
+    label: string,
+    type: TensorType,
+    shape: readonly number[],
+    maxBindingBytes = Math.min(gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize),
+  ): WeightMatrix {
+    const [columns, rows, slots] = shape.toReversed();
+    if (columns % CHUNK !== 0) {
+      throw new QwenError(
+        'unsupported-gguf',
+        `${label} has ${columns} columns; matrices need a multiple of ${CHUNK}. This is not a Qwen 3.5 layout that is supported.`,
+      );
+    }
+    const unitRows = slots === undefined ? 1 : rows;
+    const unitBlocks = (unitRows * columns) / quantTypes[type].blockWeights;
+    const unitPlaneBytes = Math.max(...PLANES.map((plane) => quantLayouts[type][plane] * unitBlocks));
+    const units = slots ?? rows;
+    let perPart = Math.min(units, Math.floor(maxBindingBytes / unitPlaneBytes));
+    if (perPart < units && slots === undefined) perPart -= perPart % ROW_GRANULE;
+    if (perPart < 1) {
+      throw new QwenError(
+        'device-limit',
+        `${label} cannot be split into bindings of ${maxBindingBytes} bytes, this device's limit.`,
+      );
+    }
+    const parts: MatrixPart[] = [];
+    for (let first = 0; first < units; first += perPart) {
+      const count = Math.min(perPart, units - first);
+      const planes: Partial<Record<Plane, GpuBuffer>> = {};
+      for (const plane of PLANES) {
+        const bytes = planeBytes(type, plane, count * unitBlocks);
+        if (bytes > 0) planes[plane] = gpu.createBuffer(`${label} ${plane}`, bytes);
+      }
+      parts.push({ first, count, planes });
+    }
+    return new WeightMatrix(label, type, rows, columns, slots, parts, gridBuffer(gpu, type));
+  }
+
+  get chunks(): number {
+    return this.columns / CHUNK;
+  }
+
+  /** Bytes of the file's blocks per matrix (per expert, where stacked): what a product with it reads. */
+  get bytes(): number {
+    return this.rows * rowBytes(this.type, this.columns);
+  }
+
+  /** Shader modules and bindings of a kernel that decodes this matrix. */
+  get variant(): Pick<ShaderVariant, 'modules'> {
+    return { modules: { 'lib/weights': `lib/weights/${this.type.toLowerCase()}` } };
+  }
+
+  bindings(part: MatrixPart): Record<string, GpuBuffer> {
+    return { ...part.planes, ...(this.grid && { grid: this.grid }) };
+  }
+
+  /**
+   * Repacks a piece of the file's bytes into the planes.
+   * @param row first row of the piece (counted through all slots); must be a multiple of 8 unless the type's rows are whole groups
+   * @param bytes whole rows, as in the file
+   */
+  async write(gpu: Gpu, staging: StagingBuffer, row: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    const bytesPerRow = rowBytes(this.type, this.columns);
+    const rowsPerUnit = this.slots === undefined ? 1 : this.rows;
+    let at = 0;
+    while (at < bytes.byteLength) {
+      const part = this.parts.findLast((p) => p.first * rowsPerUnit <= row)!;
+      const rowInPart = row - part.first * rowsPerUnit;
+      const rows = Math.min((bytes.byteLength - at) / bytesPerRow, part.count * rowsPerUnit - rowInPart);
+      await this.#writePart(gpu, staging, part, rowInPart, bytes.subarray(at, at + rows * bytesPerRow));
+      at += rows * bytesPerRow;
+      row += rows;
+    }
+  }
+
+  async #writePart(gpu: Gpu, staging: StagingBuffer, part: MatrixPart, row: number, bytes: Uint8Array<ArrayBuffer>) {
+    const { quants, blocksPerGroup } = quantLayouts[this.type];
+    const { blockBytes, blockWeights } = quantTypes[this.type];
+    const firstBlock = (row * this.columns) / blockWeights;
+    if (blockWeights === 1) {
+      gpu.write(part.planes.quants!, firstBlock * quants, bytes);
+      return;
+    }
+    if (firstBlock % blocksPerGroup !== 0) throw new Error(`${this.label}: a piece begins within a group of blocks`);
+    const blocks = bytes.byteLength / blockBytes;
+    const recorder = new Recorder(gpu);
+    const groups = Math.ceil(blocks / blocksPerGroup / 64);
+    const x = Math.min(groups, gpu.limits.maxComputeWorkgroupsPerDimension);
+    recorder.dispatch(
+      { name: 'repack', modules: { 'lib/repack': `lib/repack/${this.type.toLowerCase()}` } },
+      { ...part.planes, raw: staging.load(bytes) },
+      { blocks, first_group: firstBlock / blocksPerGroup },
+      [x, Math.ceil(groups / x)],
+    );
+    const program = await recorder.build('repack', staging.step);
+    const encoder = gpu.device.createCommandEncoder();
+    program.encode(encoder);
+    gpu.device.queue.submit([encoder.finish()]);
+    program.dispose();
+  }
+
+  dispose(): void {
+    for (const { planes } of this.parts) for (const buffer of Object.values(planes)) buffer.dispose();
+  }
+}
+
+/** Where pieces of files wait for the repacking shader. Writes to it are queued behind the dispatches that read it before. */
+export class StagingBuffer {
+  readonly #raw: GpuBuffer;
+  readonly step: GpuBuffer;
+
+  constructor(
+    private readonly gpu: Gpu,
+    readonly size: number,
+  ) {
+    this.#raw = gpu.createBuffer('staging', size + 4); // a straddling read may touch the word after the last
+    this.step = gpu.createBuffer('staging step', 16);
+  }
+
+  load(bytes: Uint8Array<ArrayBuffer>): GpuBuffer {
+    if (bytes.byteLength > this.size)
+      throw new Error(`a piece of ${bytes.byteLength} bytes exceeds the staging buffer`);
+    this.gpu.write(this.#raw, 0, bytes);
+    return this.#raw;
+  }
+
+  dispose(): void {
+    this.#raw.dispose();
+    this.step.dispose();
+  }
+}
+
+const grids = new WeakMap<Gpu, Map<string, GpuBuffer>>();
+
+function gridBuffer(gpu: Gpu, type: TensorType): GpuBuffer | undefined {
+  const { grid } = quantLayouts[type] as { grid?: Parameters<typeof gridWords>[0] };
+  if (!grid) return undefined;
+  const ofDevice = grids.get(gpu) ?? new Map<string, GpuBuffer>();
+  grids.set(gpu, ofDevice);
+  let buffer = ofDevice.get(grid);
+  if (!buffer) {
+    buffer = gpu.upload(`grid ${grid}`, gridWords(grid));
+    ofDevice.set(grid, buffer);
+  }
+  return buffer;
+}
