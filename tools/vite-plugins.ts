@@ -1,0 +1,91 @@
+import { readFile } from 'node:fs/promises';
+import { basename, resolve } from 'node:path';
+import type { Plugin } from 'vite';
+
+/** Shader sources without comments, indentation and blank lines: they ship as strings that no minifier reads. */
+export function stripShaders(): Plugin {
+  return {
+    name: 'strip-shaders',
+    apply: 'build',
+    enforce: 'pre',
+    load: {
+      filter: { id: /\.wgsl\?raw$/ },
+      async handler(id) {
+        const source = await readFile(id.slice(0, -'?raw'.length), 'utf8');
+        return { code: `export default ${JSON.stringify(stripShader(source))}`, moduleType: 'js' };
+      },
+    },
+  };
+}
+
+export function stripShader(source: string): string {
+  return source
+    .replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, ' ') // WGSL has no strings, so comment marks are always comments
+    .split('\n')
+    .map((line) => line.trim())
+    .filter(Boolean)
+    .join('\n');
+}
+
+/** `new URL('…/workers/NAME.ts', import.meta.url)`, with the path up to the name and the name as groups. */
+const WORKER_URL = /new\s+URL\(\s*(['"])[^'"]*\/workers\/([\w-]+)\.ts\1\s*,\s*import\.meta\.url\s*\)/g;
+
+/**
+ * Workers are files of their own beside the library, built before it. References become
+ * `new URL("./NAME.js", import.meta.url)`: the one form that browsers run as it is and that Vite, webpack, Rollup and
+ * Parcel recognise. Vite's own treatment writes a form that the next bundler does not.
+ */
+export function referToBuiltWorkers(): Plugin {
+  // An identifier while Vite and the minifier are at work, a literal once they are done. Same length: maps stay right.
+  const literals = new Map<string, string>();
+  return {
+    name: 'refer-to-built-workers',
+    apply: 'build',
+    enforce: 'pre',
+    transform: {
+      filter: { code: WORKER_URL },
+      handler(code) {
+        const replaced = code.replace(WORKER_URL, (_, _quote, name: string) => {
+          const literal = `"./${name}.js"`;
+          const identifier = `$worker_${name.replaceAll('-', '_')}`.padEnd(literal.length, '$');
+          literals.set(identifier, literal);
+          return `new URL(${identifier}, import.meta.url)`;
+        });
+        return { code: replaced, map: null };
+      },
+    },
+    generateBundle(_options, bundle) {
+      for (const chunk of Object.values(bundle)) {
+        if (chunk.type !== 'chunk') continue;
+        for (const [identifier, literal] of literals) chunk.code = chunk.code.replaceAll(identifier, literal);
+        // The minifier prefers template literals, which not every bundler reads as constants.
+        chunk.code = chunk.code.replaceAll('import.meta.url),{type:`module`', 'import.meta.url),{type:"module"');
+      }
+    },
+  };
+}
+
+/** The same references for a page: the built workers are copied into it as assets. */
+export function copyBuiltWorkers(libraryFolder: string): Plugin {
+  return {
+    name: 'copy-built-workers',
+    apply: 'build',
+    enforce: 'pre',
+    transform: {
+      filter: { code: WORKER_URL },
+      async handler(code) {
+        const references = new Map<string, string>();
+        for (const [, , name] of code.matchAll(WORKER_URL)) {
+          if (references.has(name)) continue;
+          const file = resolve(libraryFolder, `${name}.js`);
+          references.set(name, this.emitFile({ type: 'asset', name: basename(file), source: await readFile(file) }));
+        }
+        const replaced = code.replace(
+          WORKER_URL,
+          (_, _quote, name: string) => `new URL(import.meta.ROLLUP_FILE_URL_${references.get(name)})`,
+        );
+        return { code: replaced, map: null };
+      },
+    },
+  };
+}
