@@ -9,6 +9,7 @@ const port = Number(process.env.E2E_PORT ?? 8931);
 /** Whole-page tests against what `npm run build` wrote. `localhost` at the same port is another origin for them. */
 export default defineConfig({
   testDir: 'e2e',
+  globalSetup: './tools/fixtures/vitest-setup.ts',
   workers: 1, // one GPU, or one processor posing as one
   timeout: 180_000,
   expect: { timeout: 60_000 },
