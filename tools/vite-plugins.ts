@@ -18,9 +18,12 @@ export function stripShaders(): Plugin {
   };
 }
 
+/** @throws Error at a block comment within a block comment, which WGSL allows and this does not follow. */
 export function stripShader(source: string): string {
-  return source
-    .replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, ' ') // WGSL has no strings, so comment marks are always comments
+  // WGSL has no strings, so comment marks are always comments; the one that begins first wins.
+  const code = source.replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, ' ');
+  if (code.includes('*/')) throw new Error('A shader has nested block comments. Use line comments.');
+  return code
     .split('\n')
     .map((line) => line.trim())
     .filter(Boolean)
