@@ -41,20 +41,6 @@ if (adapter !== undefined) {
 
 if (browser !== undefined) {
   projects.push({
-    // Found only in the middle of a run, a dependency would reload the page under the tests.
-    optimizeDeps: {
-      include: [
-        '@huggingface/jinja',
-        '@huggingface/tokenizers',
-        'comlink',
-        'dompurify',
-        'idb-keyval',
-        'lit',
-        'lit/decorators.js',
-        'marked',
-        'wesl/core',
-      ],
-    },
     test: {
       name: 'chromium',
       include: [GPU_TESTS, BROWSER_TESTS],
