@@ -58,17 +58,23 @@ async function buildTypes() {
   const types = join(LIB, 'types');
   // Lit is bundled, so the package does not depend on it, and its declarations would not be found.
   await cp(join(ROOT, 'tools/lit-types.d.ts'), join(types, 'lit.d.ts'));
-  for (const file of await listFiles(types)) {
+  // What the entries mention is public; the declarations of everything else stay out of the package.
+  const reached = new Set([join(types, 'index.d.ts'), join(types, 'ui/qwen-chat.d.ts')]);
+  for (const file of reached) {
     const toTypes = relative(dirname(file), types) || '.';
     const source = (await readFile(file, 'utf8'))
-      .replace(/(\bfrom |\bimport\(|^import )(['"])(\.[^'"]*)\.ts\2/gm, '$1$2$3.js$2')
+      .replace(/^import ['"].*\n/gm, '') // an import for its effect is of no use to a type
+      .replace(/(\bfrom |\bimport\()(['"])(\.[^'"]*)\.ts\2/g, '$1$2$3.js$2')
       .replace(/(\bfrom |\bimport\()(['"])lit(?:-html|-element|\/[^'"]*)?\2/g, `$1$2${toTypes}/lit.js$2`);
     await writeFile(file, source);
-    const foreign = /(?:\bfrom |\bimport\(|^import )['"](?!\.)([^'"]+)['"]/m.exec(source);
-    if (foreign !== null) {
-      throw new Error(`${relative(ROOT, file)} imports ${foreign[1]}: the public types may not need another package.`);
+    for (const [, specifier] of source.matchAll(/(?:\bfrom |\bimport\()['"]([^'"]+)['"]/g)) {
+      if (!specifier.startsWith('.')) {
+        throw new Error(`${relative(ROOT, file)} needs ${specifier}: the public types may not need another package.`);
+      }
+      reached.add(join(dirname(file), specifier.replace(/\.js$/, '.d.ts')));
     }
   }
+  for (const file of await listFiles(types)) if (!reached.has(file)) await rm(file);
   await writeFile(join(LIB, 'index.d.ts'), "export * from './types/index.js';\n");
   await writeFile(join(LIB, 'qwen-chat.d.ts'), "export * from './types/ui/qwen-chat.js';\n");
 }
