@@ -4,7 +4,7 @@
  *
  *     node tools/serve.mjs [--port N] [--open]
  *
- * `/` is dist/demo, `/lib/` dist/lib, `/fixtures/` fixtures, `/e2e/` the test pages of e2e/pages.
+ * `/` is dist/demo, `/lib/` dist/lib, `/fixtures/` fixtures.
  */
 import { spawn } from 'node:child_process';
 import { createReadStream } from 'node:fs';
@@ -18,9 +18,8 @@ import { fileURLToPath } from 'node:url';
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 
 /** URL prefixes and their folders, longest first. */
-export const MOUNTS = [
+const MOUNTS = [
   ['/fixtures/', join(ROOT, 'fixtures')],
-  ['/e2e/', join(ROOT, 'e2e/pages')],
   ['/lib/', join(ROOT, 'dist/lib')],
   ['/', join(ROOT, 'dist/demo')],
 ];
