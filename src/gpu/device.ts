@@ -92,7 +92,7 @@ export class Gpu {
     this.adapterName = description || [vendor, architecture, name].filter(Boolean).join(' ') || 'unnamed adapter';
     this.stepLayout = device.createBindGroupLayout({
       label: 'step',
-      entries: [{ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'storage' } }],
+      entries: [{ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'read-only-storage' } }],
     });
     this.lost = device.lost.then((info) => {
       this.#lostError = new QwenError(

@@ -1,3 +1,3 @@
-export { type Bindable, type BufferRange, type Capabilities, Gpu, GpuBuffer } from './device.ts';
+export { type Bindable, type BufferRange, type Capabilities, Gpu, GpuBuffer, range } from './device.ts';
 export { type Grid, Program, Recorder } from './program.ts';
 export type { ShaderVariant } from './shaders.ts';

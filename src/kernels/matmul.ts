@@ -1,0 +1,119 @@
+import type { Bindable, Recorder } from '../gpu/index.ts';
+import { foldGrid } from './lanes.ts';
+import { expertMatvec, matvec, type Routed } from './matvec.ts';
+import type { WeightMatrix } from './weight-matrix.ts';
+
+/** Rows, and tokens, of a tile (see the shader). */
+export const MATMUL_TILE = 32;
+
+/** Up to this many rows of x, reading W once per row is no slower than tiles that are mostly padding. */
+const MATVEC_TOKENS = 4;
+
+export interface MatmulOptions {
+  /** Adds to y instead of overwriting it. */
+  accumulate?: boolean;
+  /** Tiles in f16. */
+  f16?: boolean;
+}
+
+/**
+ * `y[t] = W · x[t]`, by the kernel that suits the number of rows.
+ * @param x `[tokens, columns]` f32
+ * @param y `[tokens, rows]` f32
+ */
+export function product(
+  rec: Recorder,
+  w: WeightMatrix,
+  x: Bindable,
+  y: Bindable,
+  tokens: number,
+  options: MatmulOptions = {},
+): void {
+  if (tokens <= MATVEC_TOKENS) matvec(rec, w, x, y, tokens, options);
+  else matmul(rec, w, x, y, tokens, options);
+}
+
+/** The tiled product. Arguments as `product`. */
+export function matmul(
+  rec: Recorder,
+  w: WeightMatrix,
+  x: Bindable,
+  y: Bindable,
+  tokens: number,
+  { accumulate = false, f16 = false }: MatmulOptions = {},
+): void {
+  for (const part of w.parts) {
+    rec.dispatch(
+      { name: 'matmul', ...w.variant, conditions: { f16, experts: false } },
+      { ...w.bindings(part), x, y },
+      {
+        rows: part.count,
+        chunks: w.chunks,
+        row_offset: part.first,
+        row_stride: w.rows,
+        accumulate: Number(accumulate),
+        tokens,
+        x_share: 1,
+        first_slot: 0,
+        slot_count: 0,
+        max_tiles: 0,
+      },
+      foldGrid(rec.gpu, Math.ceil(part.count / MATMUL_TILE), Math.ceil(tokens / MATMUL_TILE)),
+      { weightBytes: (w.bytes * part.count) / w.rows },
+    );
+  }
+}
+
+/** Routed pairs, with the tiles that `expertGroups` made of them where there are many. */
+export interface RoutedTiles extends Routed {
+  routing: Bindable;
+  maxTiles: number;
+}
+
+/**
+ * `y[p] = W[slots[p]] · x[p / xShare]`, by the kernel that suits the number of pairs.
+ * @param w stack of experts
+ * @param y `[pairs, rows]` f32
+ */
+export function expertProduct(
+  rec: Recorder,
+  w: WeightMatrix,
+  x: Bindable,
+  y: Bindable,
+  routed: Routed | RoutedTiles,
+  options: Pick<MatmulOptions, 'f16'> = {},
+): void {
+  if ('routing' in routed) expertMatmul(rec, w, x, y, routed, options);
+  else expertMatvec(rec, w, x, y, routed);
+}
+
+/** The tiled product over pairs grouped by expert. Arguments as `expertProduct`. */
+export function expertMatmul(
+  rec: Recorder,
+  w: WeightMatrix,
+  x: Bindable,
+  y: Bindable,
+  { routing, maxTiles, xShare, pairs }: RoutedTiles,
+  { f16 = false }: Pick<MatmulOptions, 'f16'> = {},
+): void {
+  for (const part of w.parts) {
+    rec.dispatch(
+      { name: 'matmul', ...w.variant, conditions: { f16, experts: true } },
+      { ...w.bindings(part), x, y, routing },
+      {
+        rows: w.rows,
+        chunks: w.chunks,
+        row_offset: 0,
+        row_stride: w.rows,
+        accumulate: 0,
+        tokens: pairs,
+        x_share: xShare,
+        first_slot: part.first,
+        slot_count: part.count,
+        max_tiles: maxTiles,
+      },
+      foldGrid(rec.gpu, Math.ceil(w.rows / MATMUL_TILE), maxTiles),
+      { weightBytes: w.bytes * part.count },
+    );
+  }
+}

@@ -1,0 +1,83 @@
+import type { Bindable, Recorder } from '../gpu/index.ts';
+import { MATMUL_TILE, type RoutedTiles } from './matmul.ts';
+import type { Routed } from './matvec.ts';
+
+const ROUTER_LANES = 64;
+
+export interface RouterTensors {
+  /** `[T, experts]` f32. */
+  logits: Bindable;
+  /** `[experts]` u32: the slot that holds each expert. */
+  slotOf: Bindable;
+  /** Out: `[T, topK]` u32. */
+  slots: Bindable;
+  /** Out: `[T, topK]` u32. */
+  experts: Bindable;
+  /** Out: `[T, topK]` f32, summing to `scale`. */
+  weights: Bindable;
+}
+
+/** Chooses the top k experts of each token. */
+export function router(
+  rec: Recorder,
+  { logits, slotOf, slots, experts, weights }: RouterTensors,
+  tokens: number,
+  { expertCount, topK, scale = 1 }: { expertCount: number; topK: number; scale?: number },
+): void {
+  rec.dispatch(
+    { name: 'router', constants: { EXPERTS: expertCount, LANES: ROUTER_LANES } },
+    { logits, slot_of: slotOf, slots, experts, weights },
+    { top_k: topK, scale },
+    [tokens],
+  );
+}
+
+/** Most tiles that `pairs` routed pairs can fill: every slot may end in a partial one. */
+export function maxExpertTiles(pairs: number, slots: number): number {
+  return Math.min(pairs, Math.floor(pairs / MATMUL_TILE) + slots);
+}
+
+/** Bytes of the routing buffer: tiles, then pairs. */
+export function routingBytes(pairs: number, slots: number): number {
+  return 16 * maxExpertTiles(pairs, slots) + 4 * pairs + 16;
+}
+
+/** Groups pairs by expert for the tiled product. @param routing scratch of `routingBytes` */
+export function expertGroups(rec: Recorder, routed: Routed, slotCount: number, routing: Bindable): RoutedTiles {
+  const maxTiles = maxExpertTiles(routed.pairs, slotCount);
+  rec.dispatch(
+    { name: 'expert_groups', constants: { LANES: ROUTER_LANES, SLOTS: slotCount, TILE: MATMUL_TILE } },
+    { slots: routed.slots, routing },
+    { pairs: routed.pairs, max_tiles: maxTiles },
+    [1],
+  );
+  return { ...routed, routing, maxTiles };
+}
+
+export interface CombineTensors {
+  /** `[T, topK, hidden]` f32: outputs of the routed experts. */
+  routed: Bindable;
+  /** `[T, topK]` f32. */
+  weights: Bindable;
+  /** `[T, hidden]` f32: output of the shared expert. */
+  shared: Bindable;
+  /** `[T]` f32: its gate, before the sigmoid. */
+  gate: Bindable;
+  /** `[T, hidden]` f32: the residual stream, added to. */
+  x: Bindable;
+}
+
+/** Adds the weighted experts and the gated shared expert to the residual stream. */
+export function moeCombine(
+  rec: Recorder,
+  { routed, weights, shared, gate, x }: CombineTensors,
+  tokens: number,
+  { hidden, topK }: { hidden: number; topK: number },
+): void {
+  rec.dispatch(
+    { name: 'moe_combine' },
+    { routed, weights, shared_out: shared, gate, x },
+    { columns: hidden / 4, top_k: topK },
+    [Math.ceil(hidden / 4 / 64), tokens],
+  );
+}
