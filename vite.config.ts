@@ -1,5 +1,5 @@
 import { defineConfig, type UserConfig } from 'vite';
-import { copyBuiltWorkers, referToBuiltWorkers, stripShaders } from './tools/vite-plugins.ts';
+import { copyBuiltWorkers, hideSourceMapWords, referToBuiltWorkers, stripShaders } from './tools/vite-plugins.ts';
 
 /**
  * `vite` alone serves the demo from source. `tools/build.mjs` builds in three steps: `--mode worker-NAME` for each file
@@ -26,7 +26,7 @@ function library(entries: Record<string, string>): UserConfig {
   return {
     base: './',
     publicDir: false,
-    plugins: [stripShaders(), referToBuiltWorkers()],
+    plugins: [stripShaders(), hideSourceMapWords(), referToBuiltWorkers()],
     build: {
       outDir: 'dist/lib',
       emptyOutDir: false,

@@ -30,6 +30,21 @@ export function stripShader(source: string): string {
     .join('\n');
 }
 
+/**
+ * The linker can append a source map to a shader; nothing here asks it to. The words it would write are taken by the next
+ * bundler for a reference to the script's own map, which it then fails to read.
+ */
+export function hideSourceMapWords(): Plugin {
+  return {
+    name: 'hide-source-map-words',
+    apply: 'build',
+    transform: {
+      filter: { id: /\/node_modules\/wesl\//, code: 'sourceMappingURL=' },
+      handler: (code) => ({ code: code.replaceAll('sourceMappingURL=', 'sourceMappingUrl='), map: null }),
+    },
+  };
+}
+
 /** `new URL('…/workers/NAME.ts', import.meta.url)`, with the path up to the name and the name as groups. */
 const WORKER_URL = /new\s+URL\(\s*(['"])[^'"]*\/workers\/([\w-]+)\.ts\1\s*,\s*import\.meta\.url\s*\)/g;
 
