@@ -1,5 +1,5 @@
 // Gated attention, before the scores: per-head RMS norm of q and k, rotary embedding, and k and v into the cache.
-//   qg [T, n_head, 2·D] f32: per head query, then gate · k, v [T, n_kv, D] f32
+//   qg [T, n_head, 2·D] f32: per head query, then gate · kv [T, 2, n_kv, D] f32: keys, then values
 //   rotary: dims i and i + R/2 (i < R/2) turn by the angle whose (cos, sin) is rope[t, i]; dims ≥ R pass through
 //   q [T, n_head, D] f32 · k_cache, v_cache [n_kv, capacity, D], f32 or packed f16
 //   workgroup: one head of one t, D / 4 lanes, one vec4 each: query heads, then key heads, then value heads
@@ -39,7 +39,6 @@ var<workgroup> normed: array<vec4f, LANES>;
 @compute @workgroup_size(LANES)
 fn main(
   @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
   let t = group.y;
@@ -53,8 +52,7 @@ fn main(
   if (is_query) {
     v = qg[(t * params.heads + head) * 2u * u32(LANES) + lane];
   } else {
-    // kv: [T, n_kv, D] of k, then [T, n_kv, D] of v.
-    v = kv[((t + select(0u, groups.y, is_value)) * params.kv_heads + kv_head) * u32(LANES) + lane];
+    v = kv[((2u * t + select(0u, 1u, is_value)) * params.kv_heads + kv_head) * u32(LANES) + lane];
   }
   let mean = workgroup_sum(dot(v, v), lane) / f32(LANES * 4);
   if (is_value) {

@@ -20,6 +20,7 @@ struct Params {
 @group(1) @binding(1) var<storage, read> conv_state: array<vec4f>;
 // One vec4 of taps per channel, oldest first.
 @group(1) @binding(2) var<storage, read> weight: array<vec4f>;
+// [T, 2·Hv]: alpha, then beta.
 @group(1) @binding(3) var<storage, read> alpha_beta: array<f32>;
 // a, then dt.
 @group(1) @binding(4) var<storage, read> decay: array<f32>;
@@ -59,9 +60,8 @@ fn main(
   } else if (lane == 0u) {
     let h = head - 2u * params.key_heads;
     let heads = params.value_heads;
-    // alpha_beta: [T, Hv] of alpha, then [T, Hv] of beta.
-    let alpha = alpha_beta[t * heads + h];
-    let beta = alpha_beta[(groups.y + t) * heads + h];
+    let alpha = alpha_beta[2u * t * heads + h];
+    let beta = alpha_beta[(2u * t + 1u) * heads + h];
     gates[t * heads + h] = vec2f(exp(decay[h] * softplus(alpha + decay[heads + h])), sigmoid(beta));
   }
   y[t * row + at] = c;

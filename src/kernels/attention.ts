@@ -29,7 +29,7 @@ export function kvRowBytes({ headDim }: AttentionDims, f16: boolean): number {
 export interface RopeTensors {
   /** `[T, heads, 2·D]` f32: per head query, then gate. */
   qg: Bindable;
-  /** `[2, T, kvHeads, D]` f32: keys, then values. */
+  /** `[T, 2, kvHeads, D]` f32: keys, then values. */
   kv: Bindable;
   /** `[2, D]` f32: norm of q, then of k. */
   norms: Bindable;

@@ -26,7 +26,7 @@ export interface DeltaConvTensors {
   qkv: Bindable;
   /** `[channels, 4]` f32 taps. */
   weight: Bindable;
-  /** `[2, T, valueHeads]` f32: alpha, then beta projections. */
+  /** `[T, 2, valueHeads]` f32: alpha, then beta projections. */
   alphaBeta: Bindable;
   /** `[2, valueHeads]` f32: a (negative), then dt. */
   decay: Bindable;

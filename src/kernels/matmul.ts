@@ -12,6 +12,10 @@ const MATVEC_TOKENS = 4;
 export interface MatmulOptions {
   /** Adds to y instead of overwriting it. */
   accumulate?: boolean;
+  /** Floats from one row of y to the next, where y holds several products side by side; default: the matrix's rows. */
+  stride?: number;
+  /** Place of this product in a row of y. */
+  offset?: number;
   /** Tiles in f16. */
   f16?: boolean;
 }
@@ -40,7 +44,7 @@ export function matmul(
   x: Bindable,
   y: Bindable,
   tokens: number,
-  { accumulate = false, f16 = false }: MatmulOptions = {},
+  { accumulate = false, stride = w.rows, offset = 0, f16 = false }: MatmulOptions = {},
 ): void {
   for (const part of w.parts) {
     rec.dispatch(
@@ -49,8 +53,8 @@ export function matmul(
       {
         rows: part.count,
         chunks: w.chunks,
-        row_offset: part.first,
-        row_stride: w.rows,
+        row_offset: offset + part.first,
+        row_stride: stride,
         accumulate: Number(accumulate),
         tokens,
         x_share: 1,

@@ -11,6 +11,10 @@ export interface MatvecShape {
 export interface MatvecOptions {
   /** Adds to y instead of overwriting it. */
   accumulate?: boolean;
+  /** Floats from one row of y to the next, where y holds several products side by side; default: the matrix's rows. */
+  stride?: number;
+  /** Place of this product in a row of y. */
+  offset?: number;
   shape?: MatvecShape;
 }
 
@@ -40,7 +44,7 @@ export function matvec(
   x: Bindable,
   y: Bindable,
   tokens: number,
-  { accumulate = false, shape = matvecShape(rec.gpu) }: MatvecOptions = {},
+  { accumulate = false, stride = w.rows, offset = 0, shape = matvecShape(rec.gpu) }: MatvecOptions = {},
 ): void {
   for (const part of w.parts) {
     rec.dispatch(
@@ -49,8 +53,8 @@ export function matvec(
       {
         rows: part.count,
         chunks: w.chunks,
-        row_offset: part.first,
-        row_stride: w.rows,
+        row_offset: offset + part.first,
+        row_stride: stride,
         accumulate: Number(accumulate),
         x_share: 1,
         first_slot: 0,

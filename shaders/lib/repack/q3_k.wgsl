@@ -1,0 +1,25 @@
+// Q3_K, 110 bytes: hmask[32], qs[64], scales[12], d. Each half of 128 weights has 32 bytes of qs, a run of 32 at each shift;
+// hmask has a run at each bit.
+import package::lib::raw::raw_u16;
+import package::lib::raw::raw_u32;
+import package::lib::repack::k_quants::bit_run;
+import package::lib::repack::k_quants::two_bit_run;
+import package::lib::repack::planes::high;
+import package::lib::repack::planes::quants;
+import package::lib::repack::planes::scales;
+
+const BLOCKS_PER_GROUP = 1u;
+
+fn repack_group(group: u32, place: u32, blocks: u32) {
+  let block = group * 110u;
+  for (var j = 0u; j < 3u; j++) {
+    scales[4u * place + j] = raw_u32(block + 96u + 4u * j);
+  }
+  scales[4u * place + 3u] = raw_u16(block + 108u);
+  for (var c = 0u; c < 8u; c++) {
+    let words = two_bit_run(block + 32u + 32u * (c >> 2u), 2u * (c & 3u));
+    quants[16u * place + 2u * c] = words.x;
+    quants[16u * place + 2u * c + 1u] = words.y;
+    high[8u * place + c] = bit_run(block, c);
+  }
+}
