@@ -1,0 +1,35 @@
+/** What is said of an error. Errors are known by their `code`, not their class: the engine may come from another bundle. */
+import { errorTitles, strings } from './strings.ts';
+
+export interface ErrorText {
+  readonly title: string;
+  readonly message: string;
+  /** What else helps whoever reports it; shown when unfolded. */
+  readonly facts: ReadonlyArray<readonly [name: string, value: string]>;
+}
+
+export function errorCode(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | undefined)?.code;
+  return typeof code === 'string' ? code : undefined;
+}
+
+export function describeError(error: unknown): ErrorText {
+  const code = errorCode(error);
+  const { file, status, param, cause } = (error ?? {}) as Record<string, unknown>;
+  const message = error instanceof Error ? error.message : String(error);
+  const { errorFacts } = strings;
+  const facts: Array<readonly [string, unknown]> = [
+    [errorFacts.code, code ?? (error instanceof Error ? error.name : undefined)],
+    [errorFacts.file, file],
+    [errorFacts.status, status],
+    [errorFacts.param, param],
+    [errorFacts.cause, cause instanceof Error ? cause.message : cause],
+  ];
+  return {
+    title: code && code in errorTitles ? errorTitles[code as keyof typeof errorTitles] : strings.unknownError,
+    message,
+    facts: facts.flatMap(([name, value]) =>
+      value === undefined || value === '' ? [] : [[name, String(value)] as const],
+    ),
+  };
+}

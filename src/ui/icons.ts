@@ -1,0 +1,26 @@
+/** Icons, drawn for this element: 20 × 20, one stroke width, in the colour of the text around them. */
+import { html, svg, type TemplateResult } from 'lit';
+
+const icon = (content: TemplateResult<2>): TemplateResult => html`
+  <svg class="icon" viewBox="0 0 20 20" width="20" height="20" fill="none" stroke="currentColor" stroke-width="1.5"
+    stroke-linecap="round" stroke-linejoin="round" aria-hidden="true">${content}</svg>`;
+
+export const icons = {
+  send: icon(svg`<path d="M10 16V4.5M5 9.5l5-5 5 5"/>`),
+  stop: icon(svg`<rect x="5.5" y="5.5" width="9" height="9" rx="1.5" fill="currentColor" stroke="none"/>`),
+  copy: icon(
+    svg`<rect x="7" y="7" width="9" height="9.5" rx="1.5"/><path d="M13 7V5a1.5 1.5 0 0 0-1.5-1.5h-6A1.5 1.5 0 0 0 4 5v6.5A1.5 1.5 0 0 0 5.5 13H7"/>`,
+  ),
+  check: icon(svg`<path d="m4.5 10.5 3.5 3.5 7.5-8"/>`),
+  again: icon(svg`<path d="M15.5 10a5.5 5.5 0 1 1-1.7-4"/><path d="M14.3 2.8v3.4h-3.4"/>`),
+  edit: icon(svg`<path d="m4 16 .7-3.2L13 4.5a1.4 1.4 0 0 1 2 0l.5.5a1.4 1.4 0 0 1 0 2l-8.3 8.3L4 16Z"/>`),
+  close: icon(svg`<path d="m5.5 5.5 9 9m0-9-9 9"/>`),
+  chevron: icon(svg`<path d="m7.5 5 5 5-5 5"/>`),
+  down: icon(svg`<path d="M10 4v11.5M5 10.5l5 5 5-5"/>`),
+  plus: icon(svg`<path d="M10 4.5v11M4.5 10h11"/>`),
+  bulb: icon(
+    svg`<path d="M8 14.5h4M8.5 17h3"/><path d="M7.7 12.3a4.8 4.8 0 1 1 4.6 0c-.3.2-.3.5-.3.8v1.4H8v-1.4c0-.3 0-.6-.3-.8Z"/>`,
+  ),
+  gauge: icon(svg`<path d="M4.3 14.5a7 7 0 1 1 11.4 0"/><path d="m10 11 3-3.5"/>`),
+  warning: icon(svg`<path d="M10 3.5 17 16H3L10 3.5Z"/><path d="M10 8.5v3.3M10 14v.1"/>`),
+} as const satisfies Record<string, TemplateResult>;

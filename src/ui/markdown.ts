@@ -1,0 +1,126 @@
+/**
+ * A model's Markdown to safe HTML, block by block.
+ *
+ * Nothing in an answer may act on the page or fetch anything: raw HTML is shown as the text it is (but for a few
+ * harmless inline tags), pictures become links, links must be absolute http(s) or mailto, and DOMPurify with a short
+ * list of tags has the last word.
+ */
+import DOMPurify from 'dompurify';
+import { Lexer, Marked, type MarkedOptions, Parser, type Token, type TokensList } from 'marked';
+import { strings } from './strings.ts';
+
+/** A top-level piece of the text. `start` and `end` are offsets into it. */
+export interface MarkdownBlock {
+  readonly start: number;
+  readonly end: number;
+  readonly html: string;
+}
+
+/**
+ * Splits `text` from offset `from` on into blocks. `links` collects link definitions (`[name]: address`) across calls.
+ */
+export function parseBlocks(text: string, from: number, links: TokensList['links']): MarkdownBlock[] {
+  const lexer = new Lexer(options);
+  Object.assign(lexer.tokens.links, links);
+  const tokens = lexer.lex(text.slice(from));
+  Object.assign(links, tokens.links);
+  const blocks: MarkdownBlock[] = [];
+  let at = from;
+  for (const token of tokens) {
+    const start = at;
+    at += token.raw.length;
+    if (token.type === 'space' || token.type === 'def') continue;
+    blocks.push({ start, end: at, html: parse(token) });
+  }
+  return blocks;
+}
+
+/** Sanitised nodes of one block, with the chat's frames around code and tables. */
+export function renderBlock(html: string): DocumentFragment {
+  const fragment = DOMPurify.sanitize(html, { ...allowed, RETURN_DOM_FRAGMENT: true });
+  for (const link of fragment.querySelectorAll('a')) {
+    if (!/^(https?:\/\/|mailto:)/i.test(link.getAttribute('href') ?? '')) {
+      link.replaceWith(...link.childNodes);
+      continue;
+    }
+    link.target = '_blank';
+    link.rel = 'noopener noreferrer';
+    link.title = link.href;
+  }
+  for (const table of fragment.querySelectorAll('table')) frameTable(table);
+  for (const pre of fragment.querySelectorAll('pre')) frameCode(pre);
+  return fragment;
+}
+
+const escapes: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
+const escapeHtml = (text: string) => text.replace(/[&<>"']/g, (character) => escapes[character]);
+
+const harmlessTag = /^<\/?(br|sub|sup|kbd|mark|u|s|ins|del)\s*\/?>$/i;
+
+const markdown = new Marked({
+  gfm: true,
+  tokenizer: {
+    // "Points:" over a list's first dash is, until the next character comes, an underlined heading: it would flash.
+    lheading: () => undefined,
+  },
+  renderer: {
+    html: ({ text, block }) => {
+      if (harmlessTag.test(text.trim())) return text;
+      return block ? `<p>${escapeHtml(text.trimEnd()).replaceAll('\n', '<br>')}</p>` : escapeHtml(text);
+    },
+    // A picture's address would be fetched by showing it, and tell its server what is being talked about.
+    image: ({ href, text }) => `<a href="${escapeHtml(href)}">${escapeHtml(text || strings.image)}</a>`,
+    checkbox: ({ checked }) => (checked ? '☑ ' : '☐ '),
+    code: ({ text, lang }) => {
+      const language = /^[\w+#.-]{1,30}/.exec(lang ?? '')?.[0] ?? '';
+      return `<pre><code${language && ` class="language-${escapeHtml(language)}"`}>${escapeHtml(text)}</code></pre>`;
+    },
+  },
+});
+const options = { ...markdown.defaults } as MarkedOptions;
+
+function parse(token: Token): string {
+  return new Parser(options).parse([token]);
+}
+
+const allowed = {
+  ALLOWED_TAGS: (
+    'a b blockquote br code del em h1 h2 h3 h4 h5 h6 hr i ins kbd li mark ol p pre s strong sub sup ' +
+    'table tbody td th thead tr u ul'
+  ).split(' '),
+  ALLOWED_ATTR: ['href', 'class', 'align', 'start'],
+  ALLOW_DATA_ATTR: false,
+  ALLOW_ARIA_ATTR: false,
+};
+
+function frameCode(pre: HTMLPreElement): void {
+  const code = pre.querySelector('code');
+  const language = code?.className.replace(/^language-/, '') ?? '';
+  code?.removeAttribute('class');
+  const label = element('span', { class: 'code-language' });
+  label.textContent = language || strings.plainText;
+  const button = element('button', { type: 'button', class: 'code-copy', 'data-copy': '' });
+  button.textContent = strings.copyCode;
+  const head = element('div', { class: 'code-head' });
+  head.append(label, button);
+  const name = language ? `${strings.code}: ${language}` : strings.code;
+  for (const [key, value] of Object.entries(scrollable(name))) pre.setAttribute(key, value);
+  const frame = element('div', { class: 'code', part: 'code' });
+  pre.before(frame);
+  frame.append(head, pre);
+}
+
+function frameTable(table: HTMLTableElement): void {
+  const frame = element('div', { class: 'table', part: 'table', ...scrollable(strings.table) });
+  table.before(frame);
+  frame.append(table);
+}
+
+/** What may be wider than the column scrolls sideways by itself, so it must be reachable by keyboard. */
+const scrollable = (name: string) => ({ tabindex: '0', role: 'group', 'aria-label': name });
+
+function element(tag: string, attributes: Record<string, string>): HTMLElement {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  return made;
+}

@@ -1,0 +1,36 @@
+/**
+ * The parts of the chat render into the chat's own shadow root, not into roots of their own: a selection can then run
+ * from one message to the next, and `::part()` reaches everything without forwarding. Each part's styles live beside it
+ * and are put together in `qwen-chat.ts`.
+ */
+import { LitElement } from 'lit';
+
+export abstract class ChatPart extends LitElement {
+  protected override createRenderRoot(): HTMLElement {
+    return this;
+  }
+
+  /** An event for the chat around this part; it does not leave the chat's shadow root. */
+  protected tell<K extends keyof ChatPartEvents>(type: K, ...detail: ChatPartEvents[K]): void {
+    this.dispatchEvent(new CustomEvent(type, { bubbles: true, detail: detail[0] }));
+  }
+}
+
+/** Events between the parts and the chat, with their details. */
+export interface ChatPartEvents {
+  'chat-send': [text: string];
+  'chat-stop': [];
+  'chat-regenerate': [];
+  'chat-edit-last': [];
+  'chat-cancel-edit': [];
+  'chat-thinking': [on: boolean];
+  'chat-stop-loading': [];
+  'chat-reload': [];
+  'chat-clear': [];
+  'chat-announce': [sentence: string];
+}
+
+/** Registers an element once, however often the module's code is on the page. */
+export function define(name: string, element: CustomElementConstructor): void {
+  if (!customElements.get(name)) customElements.define(name, element);
+}

@@ -1,0 +1,449 @@
+/**
+ * `<qwen-chat model="https://host/model.gguf">`: a conversation with a model that runs in this tab.
+ *
+ * Properties in, events out; everything it knows of the engine is the package's public surface. Restyle it with the
+ * `--qwen-*` properties of `theme.ts` and with `::part()`.
+ */
+import { html, LitElement, nothing, type PropertyValues, type TemplateResult } from 'lit';
+import { property, query, state } from 'lit/decorators.js';
+import { repeat } from 'lit/directives/repeat.js';
+import type { LoadProgress, ModelInfo, ModelInput, StoreKind } from '../engine/types.ts';
+import type { ChatEngine } from './chat-engine.ts';
+import { chatStyles } from './chat-styles.ts';
+import type { Composer } from './composer.ts';
+import './composer.ts';
+import { type AnswerFigures, type AnswerTurn, type ChatMessage, Conversation, isRunning } from './conversation.ts';
+import { errorBox } from './error-box.ts';
+import { FollowScroll } from './follow-scroll.ts';
+import { icons } from './icons.ts';
+import './load-progress.ts';
+import './message-view.ts';
+import { modelName } from './model-name.ts';
+import { type ChatPartEvents, define } from './part.ts';
+import { SentenceReader } from './speech.ts';
+import { statistics } from './statistics.ts';
+import { strings } from './strings.ts';
+
+export type { ChatEngine } from './chat-engine.ts';
+export type { AnswerFigures, ChatMessage } from './conversation.ts';
+
+/** Events of `<qwen-chat>`, by name, with their `detail`. All bubble and cross shadow roots. */
+export interface QwenChatEvents {
+  /** Some ten times a second while a model loads. */
+  'qwen-load-progress': LoadProgress;
+  /** A model is loaded and can be asked. */
+  'qwen-ready': { engine: ChatEngine; info: ModelInfo };
+  /** A message was sent, or an answer ended; an answer comes with its figures. */
+  'qwen-message': { message: ChatMessage; figures?: AnswerFigures };
+  /** Loading or an answer failed; the element shows the error already. */
+  'qwen-error': { error: unknown; during: 'load' | 'answer' };
+}
+
+type Loading =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'loading'; readonly name: string; readonly progress?: LoadProgress }
+  | { readonly kind: 'stopped' }
+  | { readonly kind: 'failed'; readonly error: unknown }
+  | { readonly kind: 'ready' };
+
+/**
+ * @element qwen-chat
+ * @slot empty - shown with a loaded model before the first message, in place of the usual line
+ * @slot no-model - shown while there is no model and none is loading
+ */
+export class QwenChat extends LitElement {
+  static override styles = chatStyles;
+
+  /** URL of a `.gguf` (or of its first shard); as a property also files, or several shards. Setting it loads it. */
+  @property() model?: ModelInput;
+  /** URL of the vision tower that goes with it. Taken at the next load. */
+  @property() mmproj?: ModelInput;
+  /** Tokens of context; the engine's default if not given. Taken at the next load. */
+  @property({ attribute: 'context-length', type: Number }) contextLength?: number;
+  /** Where downloaded bytes are kept. Taken at the next load. */
+  @property() store?: StoreKind;
+  /** Whether the model thinks before it answers; `thinking="off"` as an attribute. The reader can switch it. */
+  @property({ converter: { fromAttribute: (value) => value !== 'off' && value !== 'false' } }) thinking = true;
+  /** System prompt. */
+  @property() system = '';
+  /** Load only when `load()` is called. */
+  @property({ type: Boolean }) manual = false;
+  /** Show the figures of the last answer. The reader can switch it. */
+  @property({ type: Boolean, reflect: true }) statistics = false;
+  /** The engine that answers. Give one that is loaded already to share it; it is then yours to dispose. */
+  @property({ attribute: false })
+  get engine(): ChatEngine | undefined {
+    return this.answering;
+  }
+
+  set engine(engine: ChatEngine | undefined) {
+    const before = this.answering;
+    if (engine === before) return;
+    this.conversation.stop();
+    this.answering = engine;
+    if (engine && engine !== this.own) {
+      this.loadingNow?.abort();
+      this.loadingNow = undefined;
+      void this.disposeOwn();
+    }
+    if (engine) this.loading = { kind: 'ready' };
+    else if (this.loading.kind === 'ready') this.loading = { kind: 'none' };
+    this.requestUpdate('engine', before);
+  }
+
+  @state() private loading: Loading = { kind: 'none' };
+  @state() private editing = false;
+  @query('.log') private readonly log!: HTMLElement;
+  @query('.speech') private readonly speech!: HTMLElement;
+  @query('qwen-composer') private readonly composer!: Composer;
+
+  private readonly conversation = new Conversation(() => this.requestUpdate());
+  private readonly follow = new FollowScroll(
+    this,
+    () => this.log,
+    () => this.following,
+  );
+  private answering?: ChatEngine;
+  /** The engine that this element loaded and therefore disposes. */
+  private own?: ChatEngine;
+  private loadingNow?: AbortController;
+  private draftBeforeEdit = '';
+  private following = false;
+  private reader = new SentenceReader();
+  private readingAloud?: number;
+
+  /** The conversation in OpenAI's shape. Setting it replaces the conversation. */
+  get messages(): ChatMessage[] {
+    return this.conversation.messages;
+  }
+
+  set messages(messages: readonly ChatMessage[]) {
+    this.conversation.messages = messages;
+  }
+
+  /** An answer is under way. */
+  get busy(): boolean {
+    return this.conversation.busy;
+  }
+
+  /** Figures of the last answer that has any. */
+  get figures(): AnswerFigures | undefined {
+    return this.conversation.turns.findLast((turn): turn is AnswerTurn => turn.role === 'assistant' && !!turn.figures)
+      ?.figures;
+  }
+
+  /**
+   * Loads `model` (stopping and unloading what this element loaded before) and resolves with its engine, or with
+   * undefined if that failed or was stopped; the element shows why, and `qwen-error` tells it.
+   */
+  async load(): Promise<ChatEngine | undefined> {
+    const { model, mmproj, contextLength, store } = this;
+    if (!model) return undefined;
+    this.loadingNow?.abort();
+    const now = new AbortController();
+    this.loadingNow = now;
+    const name = modelName(model);
+    this.loading = { kind: 'loading', name };
+    this.engine = undefined;
+    try {
+      await this.disposeOwn();
+      const { Engine } = await import('../index.ts');
+      const onProgress = (progress: LoadProgress) => {
+        if (now.signal.aborted) return;
+        this.loading = { kind: 'loading', name, progress };
+        this.emit('qwen-load-progress', progress);
+      };
+      now.signal.throwIfAborted();
+      const engine = await Engine.load({ model, mmproj, contextLength, store, onProgress, signal: now.signal });
+      if (now.signal.aborted) {
+        await engine.dispose();
+        return undefined;
+      }
+      this.own = engine;
+      this.engine = engine;
+      return engine;
+    } catch (error) {
+      if (this.loadingNow !== now) return undefined;
+      this.loading = now.signal.aborted ? { kind: 'stopped' } : { kind: 'failed', error };
+      if (!now.signal.aborted) this.emit('qwen-error', { error, during: 'load' });
+      return undefined;
+    } finally {
+      if (this.loadingNow === now) this.loadingNow = undefined;
+    }
+  }
+
+  /** Ends the answer under way, or else the loading. What has come of it stays. */
+  stop(): void {
+    if (this.conversation.busy) this.conversation.stop();
+    else this.loadingNow?.abort();
+  }
+
+  /** Starts a new conversation. The model stays. */
+  clear(): void {
+    this.endEdit();
+    this.conversation.clear();
+    this.focus();
+  }
+
+  /** Sends `text` as if it were typed. Resolves when the answer has ended. */
+  async send(text: string): Promise<void> {
+    if (!this.engine || this.conversation.busy || text.trim() === '') return;
+    const { editing } = this;
+    this.editing = false;
+    this.emit('qwen-message', { message: { role: 'user', content: text } });
+    const { conversation, engine, askOptions } = this;
+    await this.watch(
+      editing ? conversation.askAgain(engine, askOptions, text) : conversation.ask(engine, text, askOptions),
+    );
+  }
+
+  /** Answers the last message again. */
+  async regenerate(): Promise<void> {
+    if (!this.engine || this.conversation.busy || !this.conversation.lastUserTurn) return;
+    await this.watch(this.conversation.askAgain(this.engine, this.askOptions));
+  }
+
+  override focus(): void {
+    this.composer?.focusField();
+  }
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    this.addEventListener('keydown', this.onKeyDown);
+    if (this.hasUpdated) {
+      this.follow.watch();
+      if (!this.engine && !this.manual && this.loading.kind !== 'loading') void this.load();
+    }
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.removeEventListener('keydown', this.onKeyDown);
+    // Being moved within the page is a disconnect and a connect in a row; only what stays away is unloaded.
+    queueMicrotask(() => {
+      if (this.isConnected) return;
+      this.conversation.stop();
+      this.loadingNow?.abort();
+      if (this.own && this.engine === this.own) this.engine = undefined;
+      void this.disposeOwn();
+    });
+  }
+
+  protected override firstUpdated(): void {
+    this.follow.watch();
+  }
+
+  protected override updated(changed: PropertyValues<this>): void {
+    if (changed.has('engine') && this.engine) {
+      const { engine } = this;
+      this.announce(strings.modelReady(engine.info.name));
+      this.emit('qwen-ready', { engine, info: engine.info });
+    }
+    const given = this.engine && this.engine !== this.own;
+    if (changed.has('model') && this.model && !this.manual && !given) void this.load();
+    this.readAloud();
+  }
+
+  protected override render() {
+    const { turns } = this.conversation;
+    return html`
+      <div class="chat" part="base"
+        @chat-send=${this.on('chat-send', (text) => this.send(text))}
+        @chat-stop=${() => this.stop()}
+        @chat-stop-loading=${() => this.loadingNow?.abort()}
+        @chat-regenerate=${() => this.regenerate()}
+        @chat-edit-last=${() => this.startEdit()}
+        @chat-cancel-edit=${() => this.endEdit()}
+        @chat-reload=${() => this.reload()}
+        @chat-clear=${() => this.clear()}
+        @chat-thinking=${this.on('chat-thinking', (on) => {
+          this.thinking = on;
+        })}
+        @chat-announce=${this.on('chat-announce', (sentence) => this.announce(sentence))}>
+        <div class="log" part="log" role="log" aria-live="off" aria-label=${strings.conversation} tabindex="0">
+          <div class="column ${turns.length === 0 ? 'column-empty' : ''}">
+            ${turns.length === 0 ? this.beforeFirstMessage() : this.messageList()}
+          </div>
+        </div>
+        <div class="dock" part="dock">
+          ${
+            this.follow.atEnd
+              ? nothing
+              : html`<button type="button" class="to-end" part="to-end" title=${strings.jumpToEnd}
+                  aria-label=${strings.jumpToEnd} @click=${() => this.follow.toEnd()}>${icons.down}</button>`
+          }
+          <qwen-composer .ready=${this.engine !== undefined} .busy=${this.conversation.busy} .thinking=${this.thinking}
+            .editing=${this.editing}></qwen-composer>
+          ${this.foot()}
+        </div>
+        <div class="speech hidden-but-spoken" role="status" aria-live="polite" aria-relevant="additions"></div>
+      </div>`;
+  }
+
+  private messageList(): TemplateResult {
+    const { turns, lastUserTurn, busy } = this.conversation;
+    const last = turns[turns.length - 1];
+    const repeatable = this.engine !== undefined && !busy;
+    return html`
+      ${repeat(
+        turns,
+        ({ id }) => id,
+        (turn) =>
+          html`<qwen-message .turn=${turn} .repeatable=${repeatable && (turn === last || turn === lastUserTurn)}></qwen-message>`,
+      )}
+      ${this.loading.kind === 'ready' ? nothing : html`<div class="reload">${this.loadState()}</div>`}`;
+  }
+
+  private beforeFirstMessage(): TemplateResult {
+    if (this.loading.kind !== 'ready' || !this.engine) return this.loadState();
+    return html`<slot name="empty">
+      <p class="title">${strings.readyTitle(this.engine.info.name)}</p>
+      <p class="quiet">${strings.readyHint}</p>
+    </slot>`;
+  }
+
+  private loadState(): TemplateResult {
+    const { loading } = this;
+    const loadButton = (label: string, primary = false) =>
+      html`<button type="button" class="button ${primary ? 'primary' : ''}" @click=${() => this.load()}>${label}</button>`;
+    switch (loading.kind) {
+      case 'loading':
+        return html`<qwen-load-progress .name=${loading.name} .progress=${loading.progress}></qwen-load-progress>`;
+      case 'stopped':
+        return html`<p class="title">${strings.loadingStopped}</p>
+          <p class="quiet">${strings.loadingStoppedHint}</p>
+          ${loadButton(strings.continueLoading, true)}`;
+      case 'failed':
+        return errorBox(loading.error, {
+          hint: this.conversation.turns.length > 0 ? strings.loadFailedHint : undefined,
+          actions: this.model ? loadButton(strings.retry) : undefined,
+        });
+      default:
+        if (this.model) {
+          return html`<p class="title">${strings.modelWaiting}</p>
+            <p class="quiet">${modelName(this.model)}</p>
+            ${loadButton(strings.load, true)}`;
+        }
+        return html`<slot name="no-model">
+          <p class="title">${strings.noModel}</p>
+          <p class="quiet">${strings.noModelHint}</p>
+        </slot>`;
+    }
+  }
+
+  private foot(): TemplateResult {
+    const toggle = () => {
+      this.statistics = !this.statistics;
+    };
+    return html`
+      <div class="foot" part="foot">
+        <span class="privacy">${strings.privacy}</span>
+        <span class="foot-buttons">
+          ${
+            this.conversation.turns.length > 0
+              ? html`<button type="button" class="foot-button" part="new-chat" title=${strings.newChat} @click=${() => this.clear()}>
+                  ${icons.plus}<span>${strings.newChat}</span></button>`
+              : nothing
+          }
+          <button type="button" class="foot-button" part="statistics-toggle" title=${strings.statistics} aria-expanded=${this.statistics}
+            aria-controls="statistics" @click=${toggle}>${icons.gauge}<span>${strings.statistics}</span></button>
+        </span>
+      </div>
+      <div id="statistics" ?hidden=${!this.statistics}>${this.statistics ? statistics(this.figures) : nothing}</div>`;
+  }
+
+  private get askOptions() {
+    return { thinking: this.thinking, system: this.system };
+  }
+
+  /** Follows an answer to its end, and tells the page. */
+  private async watch(answering: Promise<AnswerTurn>): Promise<void> {
+    this.reader = new SentenceReader();
+    this.following = true;
+    this.follow.toEnd();
+    const { phase, content, reasoning, figures, error } = await answering;
+    // What the end adds (a note, an error, buttons) is still followed; what the reader unfolds later is not.
+    setTimeout(() => {
+      this.following = this.conversation.busy;
+    }, 300);
+    if (phase === 'failed') this.emit('qwen-error', { error, during: 'answer' });
+    else {
+      const message: ChatMessage = { role: 'assistant', content };
+      if (reasoning) message.reasoning_content = reasoning;
+      this.emit('qwen-message', { message, figures });
+    }
+  }
+
+  /** Loads the model anew and answers the last message with it. */
+  private async reload(): Promise<void> {
+    if (await this.load()) await this.regenerate();
+  }
+
+  private startEdit(): void {
+    const last = this.conversation.lastUserTurn;
+    if (!last || this.conversation.busy || this.editing) return;
+    this.editing = true;
+    this.draftBeforeEdit = this.composer.text;
+    this.composer.text = last.content;
+    void this.composer.updateComplete.then(() => this.composer.focusField());
+  }
+
+  private endEdit(): void {
+    if (!this.editing) return;
+    this.editing = false;
+    this.composer.text = this.draftBeforeEdit;
+  }
+
+  private onKeyDown = (event: KeyboardEvent): void => {
+    if (event.key !== 'Escape' || event.isComposing || event.defaultPrevented) return;
+    if (this.conversation.busy) this.conversation.stop();
+    else if (this.editing) this.endEdit();
+    else return;
+    event.preventDefault();
+  };
+
+  /** Speaks the sentences that the running answer has completed. */
+  private readAloud(): void {
+    const turn = this.conversation.turns.findLast((each): each is AnswerTurn => each.role === 'assistant');
+    if (!turn || turn.askedAt === 0) return;
+    const running = isRunning(turn);
+    if (running) this.readingAloud = turn.id;
+    if (this.readingAloud !== turn.id) return;
+    this.announce(this.reader.next(turn.content, !running));
+    if (running) return;
+    this.readingAloud = undefined;
+    if (turn.phase === 'done' || turn.phase === 'cut') this.announce(strings.answerFinished);
+    if (turn.phase === 'stopped') this.announce(strings.stopped);
+  }
+
+  private announce(sentence: string): void {
+    if (!sentence || !this.speech) return;
+    const line = document.createElement('p');
+    line.textContent = sentence;
+    this.speech.append(line);
+    // What was spoken is of no more use, but removing it at once would silence some screen readers.
+    while (this.speech.childElementCount > 20) this.speech.firstElementChild?.remove();
+  }
+
+  private async disposeOwn(): Promise<void> {
+    const { own } = this;
+    this.own = undefined;
+    await own?.dispose();
+  }
+
+  private on<K extends keyof ChatPartEvents>(_type: K, action: (detail: ChatPartEvents[K][0]) => unknown) {
+    return (event: CustomEvent<ChatPartEvents[K][0]>) => action(event.detail);
+  }
+
+  private emit<K extends keyof QwenChatEvents>(type: K, detail: QwenChatEvents[K]): void {
+    this.dispatchEvent(new CustomEvent(type, { detail, bubbles: true, composed: true }));
+  }
+}
+
+define('qwen-chat', QwenChat);
+
+declare global {
+  interface HTMLElementTagNameMap {
+    'qwen-chat': QwenChat;
+  }
+}

@@ -1,0 +1,47 @@
+import { css, html, type TemplateResult } from 'lit';
+import type { AnswerFigures } from './conversation.ts';
+import { formatDuration, formatRate } from './format.ts';
+import { strings } from './strings.ts';
+
+/** The figures of one answer. */
+export function statistics(figures: AnswerFigures | undefined): TemplateResult {
+  if (!figures) return html`<p class="quiet statistics" part="statistics">${strings.noStatistics}</p>`;
+  const rows: Array<[string, string]> = [
+    [strings.decodeRate, formatRate(figures.decodeTokensPerSecond)],
+    [strings.timeToFirstToken, formatDuration(figures.timeToFirstTokenMs)],
+    [strings.prefillRate, formatRate(figures.prefillTokensPerSecond)],
+    [strings.promptTokens, strings.tokens(figures.promptTokens)],
+    [strings.reusedTokens, strings.tokens(figures.reusedTokens)],
+    [strings.completionTokens, strings.tokens(figures.completionTokens)],
+  ];
+  return html`
+    <dl class="statistics" part="statistics" aria-label=${strings.statisticsOf}>
+      ${rows.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}
+    </dl>`;
+}
+
+export const statisticsStyles = css`
+  .statistics {
+    display: grid;
+    grid-template-columns: repeat(auto-fill, minmax(6.25rem, 1fr));
+    gap: 8px 16px;
+    margin: 0;
+    padding: 8px 4px 4px;
+  }
+  p.statistics {
+    display: block;
+  }
+  .statistics div {
+    display: flex;
+    flex-direction: column;
+  }
+  .statistics dt {
+    color: var(--_muted);
+    font-size: 0.8em;
+  }
+  .statistics dd {
+    margin: 0;
+    font-size: 0.925em;
+    font-variant-numeric: tabular-nums;
+  }
+`;

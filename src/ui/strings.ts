@@ -1,0 +1,131 @@
+/** Every word the chat element shows or speaks, in one table, ready to be translated. */
+import type { QwenErrorCode } from '../errors.ts';
+import { formatBytes, formatDuration, formatNumber } from './format.ts';
+
+export const strings = {
+  conversation: 'Conversation',
+  you: 'You',
+  assistant: 'Answer',
+
+  // Composer
+  message: 'Message',
+  messagePlaceholder: 'Message…',
+  waitingPlaceholder: 'You can write already; sending waits for the model.',
+  send: 'Send',
+  stop: 'Stop',
+  stopHint: 'Stop (Esc)',
+  thinking: 'Thinking',
+  thinkingHint: 'Let the model think before it answers',
+  editing: 'Editing your last message. Sending replaces the answer below it.',
+  cancelEditing: 'Cancel editing (Esc)',
+  privacy: 'Runs on this device. Nothing you write leaves it.',
+  newChat: 'New chat',
+  jumpToEnd: 'Jump to the end',
+
+  // Messages
+  reading: 'Reading…',
+  readingFor: (ms: number) => `Reading… ${formatDuration(ms)}`,
+  thinkingNow: 'Thinking…',
+  thinkingFor: (clock: string) => `Thinking… ${clock}`,
+  thoughtFor: (ms: number) => `Thought for ${formatDuration(ms)}`,
+  thoughtStopped: (ms: number) => `Thought for ${formatDuration(ms)}, then was stopped`,
+  copy: 'Copy as Markdown',
+  copyMessage: 'Copy message',
+  copied: 'Copied',
+  copyFailed: 'The browser did not allow copying. Select the text and copy it by hand.',
+  regenerate: 'Answer again',
+  edit: 'Edit message',
+  stopped: 'Stopped.',
+  stoppedEmpty: 'Stopped before the first word.',
+  lengthReached: 'The answer was cut here: the limit of tokens, or the end of the context, was reached.',
+  emptyAnswer: 'The model ended its answer without a word.',
+  code: 'Code',
+  plainText: 'text',
+  copyCode: 'Copy code',
+  table: 'Table',
+  image: 'Image',
+
+  // Speech
+  answerFinished: 'Answer finished.',
+  codeBlock: (lines: number) => `Code block, ${lines} ${lines === 1 ? 'line' : 'lines'}.`,
+  tableSpoken: 'Table.',
+  percentLoaded: (percent: number) => `${percent} percent loaded.`,
+  modelReady: (name: string) => `${name} is ready.`,
+
+  // Loading
+  noModel: 'No model yet',
+  noModelHint: 'Give this element the address of a GGUF file in its model attribute.',
+  modelWaiting: 'The model is not loaded yet',
+  load: 'Load model',
+  loading: (name: string) => `Loading ${name}`,
+  progress: 'Loading the model',
+  phases: {
+    start: 'Starting',
+    header: 'Reading the file’s directory',
+    weights: 'Moving weights to the GPU',
+    compile: 'Preparing the GPU programs',
+    ready: 'Ready',
+  },
+  downloading: 'Downloading, and moving weights to the GPU',
+  bytesOf: (loaded: number, total: number) => `${formatBytes(loaded)} of ${formatBytes(total)}`,
+  perSecond: (bytes: number) => `${formatBytes(bytes)}/s`,
+  timeLeft: (seconds: number) => `${formatDuration(Math.max(1, Math.round(seconds)) * 1000)} left`,
+  fromDevice: 'From this device, no download',
+  partlyFromDevice: (stored: number, network: number) =>
+    `${formatBytes(stored)} from this device, ${formatBytes(network)} downloaded`,
+  stopLoading: 'Stop loading',
+  loadingStopped: 'Loading stopped',
+  loadingStoppedHint: 'What was already stored on this device stays; loading goes on from there.',
+  continueLoading: 'Continue loading',
+  readyTitle: (name: string) => `${name} is ready`,
+  readyHint: 'It runs here, in this tab. Nothing you write leaves this device.',
+  modelFile: 'model file',
+
+  // Statistics
+  statistics: 'Statistics',
+  statisticsOf: 'Statistics of the last answer',
+  noStatistics: 'Figures appear after the first answer.',
+  decodeRate: 'Answering',
+  prefillRate: 'Reading',
+  timeToFirstToken: 'First token after',
+  promptTokens: 'Prompt',
+  reusedTokens: 'Reused of it',
+  completionTokens: 'Answer',
+  tokens: (count: number) => `${formatNumber(count)} ${count === 1 ? 'token' : 'tokens'}`,
+
+  // Errors
+  details: 'Details',
+  retry: 'Try again',
+  unknownError: 'Something went wrong',
+  errorFacts: { code: 'Code', file: 'File', status: 'HTTP status', param: 'Field', cause: 'Cause' },
+  loadAgain: 'Load the model again',
+  loadFailedHint: 'The conversation is kept.',
+  contextOverflow:
+    'The whole conversation is read again for every answer, and it no longer fits. Start a new chat, shorten the last message, or load the model with a larger context.',
+} as const;
+
+/** What each kind of trouble is called; the error's own message says which file or setting, and the remedy. */
+export const errorTitles: Record<QwenErrorCode, string> = {
+  'not-found': 'There is no file at this address',
+  'http-error': 'The server refused the file',
+  network: 'The connection failed',
+  cors: 'The server does not allow this page to read the file',
+  'not-a-gguf': 'This is not a GGUF model',
+  'unsupported-gguf': 'This model cannot be run here',
+  'corrupt-gguf': 'The model file is damaged',
+  truncated: 'The model file is incomplete',
+  'file-changed': 'The file on the server has changed',
+  'missing-shard': 'A part of the model is missing',
+  'quota-exceeded': 'There is no room left on this device',
+  'store-unavailable': 'The browser’s storage cannot be used',
+  'store-corrupt': 'Stored data is damaged',
+  'no-webgpu': 'This browser has no WebGPU',
+  'device-lost': 'The GPU stopped working',
+  'out-of-memory': 'The GPU ran out of memory',
+  'device-limit': 'This GPU is too small for the model',
+  shader: 'A GPU program failed to compile',
+  'worker-crashed': 'The model’s worker stopped working',
+  'invalid-request': 'The request was refused',
+  'context-overflow': 'The conversation is longer than the model’s context',
+  disposed: 'The model has been unloaded',
+};
