@@ -4,7 +4,8 @@
  *
  *     node tools/serve.mjs [--port N] [--open]
  *
- * `/` is dist/demo, `/lib/` dist/lib, `/fixtures/` fixtures.
+ * `/` is dist/demo, `/lib/` dist/lib, `/fixtures/` fixtures, `/e2e/` the test pages of e2e/pages: Chrome lets
+ * only pages that truly came from this machine read from another of its origins.
  */
 import { spawn } from 'node:child_process';
 import { createReadStream } from 'node:fs';
@@ -17,9 +18,13 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 
+/** Taken if it is free. */
+const DEFAULT_PORT = 8080;
+
 /** URL prefixes and their folders, longest first. */
 const MOUNTS = [
   ['/fixtures/', join(ROOT, 'fixtures')],
+  ['/e2e/', join(ROOT, 'e2e/pages')],
   ['/lib/', join(ROOT, 'dist/lib')],
   ['/', join(ROOT, 'dist/demo')],
 ];
@@ -147,7 +152,7 @@ function openInBrowser(/** @type {string} */ url) {
 
 if (argv[1] === fileURLToPath(import.meta.url)) {
   const portAt = argv.indexOf('--port');
-  const { url } = await serve(portAt === -1 ? 8080 : Number(argv[portAt + 1]));
+  const { url } = await (portAt === -1 ? serve(DEFAULT_PORT).catch(() => serve(0)) : serve(Number(argv[portAt + 1])));
   console.log(`Serving the demo at ${url} (Ctrl+C to stop)`);
   if (argv.includes('--open')) openInBrowser(url);
 }

@@ -82,7 +82,11 @@ async function describeBrowser(dawn) {
     probed = await probeBrowser(browser).catch(() => undefined);
     if (probed?.adapter?.software !== false) delete env.BROWSER_GPU;
   }
-  if (env.BROWSER_GPU !== '1' || probed === undefined) probed = await probeBrowser(browser);
+  if (env.BROWSER_GPU !== '1' || probed === undefined) {
+    probed = await probeBrowser(browser).catch((error) =>
+      refuse(`${browser.path} does not start. ${BROWSER_REMEDY}\n${error}`),
+    );
+  }
   const { version, adapter } = probed;
   const text = `${browser.path} ${version} (${browser.source}), ${adapter ? describeAdapter(adapter) : 'no WebGPU'}`;
   return { text, adapter };
