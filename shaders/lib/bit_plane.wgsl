@@ -2,9 +2,9 @@
 // bits of four consecutive weights, k counting the fours, are the lowest of the four bytes after one shift.
 const LOWEST_BITS = 0x01010101u;
 
-// The bits of weights 4k…4k+3, each the lowest of its byte.
-fn bits_of_four(bits: u32, k: u32) -> u32 {
-  return (bits >> k) & LOWEST_BITS;
+// The bits of weights 0–15, each the lowest of its byte; of weights 16–31 with `bits` shifted right by 4.
+fn bits_of_sixteen(bits: u32) -> vec4u {
+  return (vec4u(bits) >> vec4u(0u, 1u, 2u, 3u)) & vec4u(LOWEST_BITS);
 }
 
 // Four bits, each to the lowest of its byte.
@@ -21,7 +21,7 @@ fn interleave_bits(bits: u32) -> u32 {
   return plane;
 }
 
-// Four bytes from 1 to 127 as signed bytes, negative where the sign's byte is 1 rather than 0. (Zero would carry.)
-fn signed_bytes(magnitudes: u32, signs: u32) -> u32 {
+// Bytes from 1 to 127 as signed bytes, negative where the byte of `signs` is 1 rather than 0. (Zero would carry.)
+fn signed_bytes(magnitudes: vec4u, signs: vec4u) -> vec4u {
   return (magnitudes ^ (signs * 255u)) + signs;
 }

@@ -7,12 +7,12 @@ import type { TensorType } from './types.ts';
  * (`shaders/repack.wgsl`) splits them once into up to three planes whose words a kernel loads whole:
  *
  * - `quants`: what is read most. 4-bit types: one `vec4u` per 32 weights, low nibbles of word j = weights 4j…4j+3, high
- *   nibbles = weights 16+4j…; 2-bit types: one `vec2u` per 32, bits 2s…2s+1 of word j's bytes …
- *   (each decoder under `shaders/lib/weights/` states its own).
- * - `high`: further bits of the quants (fifth bits, signs, the upper two bits of Q6_K).
+ *   nibbles = weights 16+4j…; 2-bit types: one `vec2u` per 32 (`shaders/lib/two_bits.wgsl`); IQ1 to IQ3: codebook entries.
+ * - `high`: further bits of the quants: fifth bits, signs (`shaders/lib/bit_plane.wgsl`), the upper two bits of Q6_K.
  * - `scales`: scales and minimums, original precision.
  *
- * Plane bytes per block add up to the block's own, or a few more where a field is padded to words.
+ * Each decoder under `shaders/lib/weights/` states the bits of its planes. Plane bytes per block add up to the block's own,
+ * or a few more where a field is padded to words.
  */
 export interface QuantLayout {
   /** Bytes per block in each plane; 0 = the plane is absent. May be less than a word: see `blocksPerGroup`. */
@@ -43,15 +43,15 @@ export const quantLayouts = {
   Q5_1: layout(16, 4, 4),
   Q8_0: layout(32, 0, 2, 2),
   Q2_K: layout(64, 4, 16), // high: d | dmin
-  Q3_K: layout(64, 32, 16), // scales: 12 bytes of 6-bit scales, d
+  Q3_K: layout(64, 32, 16), // high: third bits; scales: 12 bytes of 6-bit scales, d
   Q4_K: layout(128, 0, 16), // scales: d | dmin, 12 bytes of 6-bit scales and minimums
-  Q5_K: layout(128, 32, 16),
-  Q6_K: layout(128, 64, 20), // scales: 16 signed bytes, d
+  Q5_K: layout(128, 32, 16), // high: fifth bits
+  Q6_K: layout(128, 64, 20), // high: upper two bits; scales: 16 signed bytes, d
   IQ1_S: layout(32, 16, 2, 2, 'IQ1_S'), // high: qh, one u16 per 32
   IQ1_M: layout(32, 16, 8, 1, 'IQ1_S'), // high: qh, two bytes per 32
-  IQ2_XXS: layout(64, 0, 2, 2, 'IQ2_XXS'),
-  IQ2_XS: layout(64, 8, 2, 2, 'IQ2_XS'), // high: 4-bit scales
-  IQ2_S: layout(64, 16, 2, 2, 'IQ2_S'), // quants: per 32 four low index bytes, four sign bytes; high: qh[8], 4-bit scales[8]
+  IQ2_XXS: layout(64, 0, 2, 2, 'IQ2_XXS'), // quants: per 32 four index bytes, a word of signs and scale
+  IQ2_XS: layout(64, 8, 2, 2, 'IQ2_XS'), // quants: per 32 four low index bytes, a word of signs and ninth bits; high: 4-bit scales
+  IQ2_S: layout(64, 16, 2, 2, 'IQ2_S'), // quants: per 32 four low index bytes, a word of signs; high: a byte of qh, a byte of scales
   IQ3_XXS: layout(64, 32, 2, 2, 'IQ3_XXS'), // high: signs and scale, one word per 32
   IQ3_S: layout(64, 32, 16, 1, 'IQ3_S'), // high: signs; scales: qh[8], scales[4], d
   IQ4_NL: layout(16, 0, 2, 2),

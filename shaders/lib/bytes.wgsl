@@ -1,0 +1,34 @@
+// The last step of most decoders: 32 weights as bytes, four to a word, `first` weights 0–15 and `last` weights 16–31, to
+// floats. Scales and offsets have one value for each half.
+
+// d·q + m, q unsigned.
+fn affine_bytes(first: vec4u, last: vec4u, d: vec2f, m: vec2f) -> array<vec4f, 8> {
+  let d0 = vec4f(d.x);
+  let d1 = vec4f(d.y);
+  let m0 = vec4f(m.x);
+  let m1 = vec4f(m.y);
+  return array<vec4f, 8>(
+    fma(vec4f(unpack4xU8(first.x)), d0, m0),
+    fma(vec4f(unpack4xU8(first.y)), d0, m0),
+    fma(vec4f(unpack4xU8(first.z)), d0, m0),
+    fma(vec4f(unpack4xU8(first.w)), d0, m0),
+    fma(vec4f(unpack4xU8(last.x)), d1, m1),
+    fma(vec4f(unpack4xU8(last.y)), d1, m1),
+    fma(vec4f(unpack4xU8(last.z)), d1, m1),
+    fma(vec4f(unpack4xU8(last.w)), d1, m1),
+  );
+}
+
+// d·q, q signed.
+fn scaled_bytes(first: vec4u, last: vec4u, d: vec2f) -> array<vec4f, 8> {
+  return array<vec4f, 8>(
+    d.x * vec4f(unpack4xI8(first.x)),
+    d.x * vec4f(unpack4xI8(first.y)),
+    d.x * vec4f(unpack4xI8(first.z)),
+    d.x * vec4f(unpack4xI8(first.w)),
+    d.y * vec4f(unpack4xI8(last.x)),
+    d.y * vec4f(unpack4xI8(last.y)),
+    d.y * vec4f(unpack4xI8(last.z)),
+    d.y * vec4f(unpack4xI8(last.w)),
+  );
+}

@@ -1,0 +1,11 @@
+// Q5_1: w = d·q + m. quants: nibble plane; high: one-bit plane; scales: d | m, both f16, a word.
+import package::lib::five_bits::affine_five_bits;
+
+@group(1) @binding(0) var<storage, read> quants: array<vec4u>;
+@group(1) @binding(1) var<storage, read> high: array<u32>;
+@group(1) @binding(2) var<storage, read> scales: array<u32>;
+
+fn load_weights(chunk: u32) -> array<vec4f, 8> {
+  let dm = unpack2x16float(scales[chunk]);
+  return affine_five_bits(quants[chunk], high[chunk], dm.x, dm.y);
+}
