@@ -1,0 +1,190 @@
+/** A model's files: from the address or the picked files to tensors whose bytes can be read. */
+import type { ModelInput, StoreKind } from '../engine/types.ts';
+import { QwenError, throwIfAborted } from '../errors.ts';
+import { BlobSource, type ByteSource } from './byte-source.ts';
+import { readGgufHeader } from './gguf.ts';
+import { absoluteUrl, type HttpOptions } from './http-file.ts';
+import { IndexedDbStore } from './indexeddb-store.ts';
+import { Limiter } from './limiter.ts';
+import { MemoryStore } from './memory-store.ts';
+import { REQUESTS_IN_FLIGHT, RemoteFile } from './remote-file.ts';
+import { assembleShards, missingShard, type Shard, shardPlace, shardUrl } from './shards.ts';
+import type { ChunkStore, StoredFile } from './store.ts';
+import type { OpenOptions, OpenWeights, TensorInfo, Weights } from './types.ts';
+
+export { requestPersistence } from './indexeddb-store.ts';
+export type { ChunkStore, StoredFile } from './store.ts';
+export type * from './types.ts';
+
+/**
+ * Reads the headers of a model's file or shards. Of a URL only the header is fetched here, tensors when they are read;
+ * a server without ranges sends the whole file from here on.
+ * @throws QwenError for whatever is wrong with the files, the server or the store; the signal's reason on abort
+ */
+export const openWeights: OpenWeights = (input, options) => openWeightsWith(input, options);
+
+/** `openWeights` with other patience towards the server. */
+export async function openWeightsWith(
+  input: ModelInput,
+  { store: kind, signal }: OpenOptions,
+  http?: HttpOptions,
+): Promise<Weights> {
+  throwIfAborted(signal);
+  const inputs: readonly (string | Blob)[] = typeof input === 'string' || input instanceof Blob ? [input] : input;
+  if (inputs.length === 0)
+    throw new QwenError('invalid-request', 'The list of model files is empty.', { param: 'model' });
+
+  const store = inputs.some((item) => typeof item === 'string') ? createStore(kind) : new MemoryStore();
+  const opener = new Opener(store, http, signal);
+  try {
+    const shards = assembleShards(await opener.openAll(inputs));
+    const missing = opener.remotes.reduce((sum, file) => sum + file.missingBytes, 0);
+    if (missing > 0) await store.checkRoom(missing, shards[0].source.file);
+    throwIfAborted(signal);
+    return weightsOf(shards, () => opener.close());
+  } catch (error) {
+    opener.close();
+    throw error;
+  }
+}
+
+/** What is stored on this device, for a page that shows and frees it. */
+export async function listStored(kind: StoreKind = 'indexeddb'): Promise<StoredFile[]> {
+  return withStore(kind, (store) => store.list());
+}
+
+/** Deletes what is stored of the file at this URL (a shard at a time). */
+export async function deleteStored(url: string, kind: StoreKind = 'indexeddb'): Promise<void> {
+  return withStore(kind, (store) => store.delete(absoluteUrl(url)));
+}
+
+async function withStore<T>(kind: StoreKind, work: (store: ChunkStore) => Promise<T>): Promise<T> {
+  const store = createStore(kind);
+  try {
+    return await work(store);
+  } finally {
+    store.close();
+  }
+}
+
+function createStore(kind: StoreKind): ChunkStore {
+  return kind === 'indexeddb' ? new IndexedDbStore() : new MemoryStore();
+}
+
+/** Opens files one by one or side by side, and closes them all. */
+class Opener {
+  readonly remotes: RemoteFile[] = [];
+  private readonly network = new Limiter(REQUESTS_IN_FLIGHT);
+  private readonly turns = new Limiter(REQUESTS_IN_FLIGHT);
+  private readonly cancel = new AbortController();
+  private readonly signal: AbortSignal;
+
+  constructor(
+    private readonly store: ChunkStore,
+    private readonly http: HttpOptions | undefined,
+    signal: AbortSignal | undefined,
+  ) {
+    this.signal = signal ? AbortSignal.any([signal, this.cancel.signal]) : this.cancel.signal;
+  }
+
+  /** All that was given; the siblings of a lone shard at a URL as well. */
+  async openAll(inputs: readonly (string | Blob)[]): Promise<Shard[]> {
+    if (inputs.length > 1) return Promise.all(inputs.map((input) => this.open(input)));
+    const [input] = inputs;
+    if (typeof input !== 'string') return [await this.open(input)];
+
+    const given = await this.open(input);
+    const { count, index } = shardPlace(given);
+    const { file } = given.source;
+    const numbers = Array.from({ length: count }, (_, number) => number);
+    return Promise.all(
+      numbers.map(async (number) => {
+        if (number === index) return given;
+        const url = shardUrl(file, number + 1);
+        if (url === undefined) {
+          throw new QwenError(
+            'missing-shard',
+            `${file} is shard ${index + 1} of ${count}, but its name does not end in -0000N-of-0000M.gguf, so the others cannot be found. Give the URLs of all shards.`,
+            { file },
+          );
+        }
+        try {
+          return await this.open(url);
+        } catch (error) {
+          if (error instanceof QwenError && error.code === 'not-found') throw missingShard(file, number, count, error);
+          throw error;
+        }
+      }),
+    );
+  }
+
+  close(): void {
+    this.cancel.abort(new QwenError('disposed', 'The model was closed.'));
+    for (const file of this.remotes) file.close();
+    this.store.close();
+  }
+
+  private open(input: string | Blob): Promise<Shard> {
+    return this.turns.run(() => this.openNow(input), this.signal);
+  }
+
+  private async openNow(input: string | Blob): Promise<Shard> {
+    const source = typeof input === 'string' ? await this.openRemote(input) : new BlobSource(input);
+    const header = await readGgufHeader(source, this.signal);
+    source.headerEndsAt(header.dataStart);
+    return { source, header };
+  }
+
+  private async openRemote(url: string): Promise<RemoteFile> {
+    const file = await RemoteFile.open(url, this.store, this.network, this.http, this.signal);
+    this.remotes.push(file);
+    // Another shard may have failed meanwhile, and closed what was open then.
+    if (this.cancel.signal.aborted) file.close();
+    return file;
+  }
+}
+
+function weightsOf(shards: readonly Shard[], close: () => void): Weights {
+  const sum = (of: (source: ByteSource) => number) => shards.reduce((total, { source }) => total + of(source), 0);
+  const tensors = new Map<string, TensorInfo>();
+  for (const { source, header } of shards) {
+    for (const { name, type, shape, fileOffset, byteLength } of header.tensors) {
+      tensors.set(name, {
+        name,
+        type,
+        shape,
+        byteLength,
+        file: source.file,
+        read: async (start, length, signal) => {
+          if (!(start >= 0 && length >= 0 && start + length <= byteLength)) {
+            throw new RangeError(`Bytes ${start} to ${start + length} of ${name}, which has ${byteLength}.`);
+          }
+          return source.read(fileOffset + start, fileOffset + start + length, signal);
+        },
+      });
+    }
+  }
+  return {
+    name: baseName(shards[0].source.file),
+    metadata: shards[0].header.metadata,
+    tensors,
+    byteLength: sum((source) => source.size),
+    get networkBytes() {
+      return sum((source) => source.networkBytes);
+    },
+    get storeBytes() {
+      return sum((source) => source.storeBytes);
+    },
+    close,
+  };
+}
+
+function baseName(file: string): string {
+  const path = file.replace(/[?#].*$/, '');
+  const name = path.slice(path.lastIndexOf('/') + 1).replace(/\.gguf$/i, '');
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name; // A picked file may have a percent sign in its name.
+  }
+}

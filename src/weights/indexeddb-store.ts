@@ -1,0 +1,237 @@
+/**
+ * Chunks in IndexedDB, manifests beside them through idb-keyval.
+ *
+ * Chunks lie under `[url, version, index]`; which are present is read off these keys, so there is no list that could
+ * disagree with them, and two tabs that download the same file only write the same values twice.
+ */
+import { createStore, del, entries, get, set, type UseStore } from 'idb-keyval';
+import { QwenError } from '../errors.ts';
+import {
+  bytesOfChunks,
+  type ChunkFile,
+  type ChunkStore,
+  chunkBytesFor,
+  chunkLength,
+  type FileVersion,
+  type StoredFile,
+  versionKey,
+} from './store.ts';
+
+const CHUNK_DATABASE = 'qwen-webgpu-chunks';
+const CHUNKS = 'chunks';
+const MANIFEST_DATABASE = 'qwen-webgpu-files';
+const MANIFESTS = 'files';
+
+/** Kept under the file's URL. */
+interface Manifest extends FileVersion {
+  chunkBytes: number;
+  lastUsed: number;
+}
+
+export class IndexedDbStore implements ChunkStore {
+  readonly kind = 'indexeddb';
+  private readonly manifests: UseStore;
+  private connection: Promise<IDBDatabase> | undefined;
+
+  /** @throws QwenError `store-unavailable` where the browser has no IndexedDB */
+  constructor() {
+    if (typeof indexedDB === 'undefined') throw unavailable(new ReferenceError('indexedDB is not defined'));
+    this.manifests = createStore(MANIFEST_DATABASE, MANIFESTS);
+  }
+
+  async find(url: string): Promise<ChunkFile | undefined> {
+    const manifest = await available(get<Manifest>(url, this.manifests));
+    return manifest && this.openManifest(manifest);
+  }
+
+  async open(version: FileVersion): Promise<ChunkFile> {
+    void requestPersistence();
+    const known = await available(get<Manifest>(version.url, this.manifests));
+    if (known && versionKey(known) === versionKey(version)) return this.openManifest(known);
+    await this.deleteChunks(version.url);
+    return this.openManifest({ ...version, chunkBytes: chunkBytesFor(version.size), lastUsed: Date.now() });
+  }
+
+  async checkRoom(bytes: number, file: string): Promise<void> {
+    const free = await freeBytes();
+    if (free !== undefined && bytes > free) throw quotaExceeded(file, bytes, free);
+  }
+
+  async list(): Promise<StoredFile[]> {
+    const manifests = await available(entries<string, Manifest>(this.manifests));
+    return Promise.all(
+      manifests.map(async ([, manifest]) => {
+        const { chunkBytes, ...version } = manifest;
+        const chunks = await this.presentChunks(manifest);
+        return { ...version, storedBytes: bytesOfChunks(chunks, chunkBytes, manifest.size) };
+      }),
+    );
+  }
+
+  async delete(url: string): Promise<void> {
+    await available(del(url, this.manifests));
+    await this.deleteChunks(url);
+  }
+
+  close(): void {
+    void this.connection?.then(
+      (db) => db.close(),
+      () => {},
+    );
+    this.connection = undefined;
+  }
+
+  private async openManifest(manifest: Manifest): Promise<ChunkFile> {
+    await available(set(manifest.url, { ...manifest, lastUsed: Date.now() }, this.manifests));
+    const present = await this.presentChunks(manifest);
+    const { chunkBytes, lastUsed: _, ...version } = manifest;
+    const keyOf = (index: number) => [manifest.url, versionKey(manifest), index];
+    return {
+      version,
+      chunkBytes,
+      present,
+      get: async (index) => {
+        const blob: unknown = await this.transact('readonly', (chunks) => chunks.get(keyOf(index)));
+        if (blob instanceof Blob && blob.size === chunkLength(index, chunkBytes, manifest.size)) return blob;
+        present.delete(index);
+        return undefined;
+      },
+      put: async (index, bytes) => {
+        try {
+          await this.transact('readwrite', (chunks) => chunks.put(new Blob([bytes]), keyOf(index)));
+        } catch (error) {
+          if (!isQuotaError(error)) throw error;
+          const missing = manifest.size - bytesOfChunks(present, chunkBytes, manifest.size);
+          throw quotaExceeded(manifest.url, missing, await freeBytes());
+        }
+        present.add(index);
+      },
+    };
+  }
+
+  private async presentChunks(manifest: Manifest): Promise<Set<number>> {
+    const prefix = [manifest.url, versionKey(manifest)];
+    const keys = await this.transact('readonly', (chunks) => chunks.getAllKeys(everyKeyUnder(prefix)));
+    return new Set(keys.map((key) => (key as [string, string, number])[2]));
+  }
+
+  private async deleteChunks(url: string): Promise<void> {
+    await this.transact('readwrite', (chunks) => chunks.delete(everyKeyUnder([url])));
+  }
+
+  /** Runs one request in a transaction of its own and waits until that is committed. */
+  private async transact<T>(mode: IDBTransactionMode, work: (chunks: IDBObjectStore) => IDBRequest<T>): Promise<T> {
+    for (let attempt = 0; ; attempt++) {
+      const db = await this.connect();
+      let transaction: IDBTransaction;
+      try {
+        // Relaxed: a chunk that a power cut loses is fetched again, so there is no need to wait for the disk.
+        transaction = db.transaction(CHUNKS, mode, { durability: 'relaxed' });
+      } catch (error) {
+        // Safari ends idle connections, and a page that upgrades or deletes the database ends ours.
+        this.connection = undefined;
+        if (attempt === 0) continue;
+        throw unavailable(error);
+      }
+      try {
+        return await settled(transaction, work(transaction.objectStore(CHUNKS)));
+      } catch (error) {
+        throw isQuotaError(error) ? error : unavailable(error);
+      }
+    }
+  }
+
+  private connect(): Promise<IDBDatabase> {
+    this.connection ??= new Promise<IDBDatabase>((resolve, reject) => {
+      const request = indexedDB.open(CHUNK_DATABASE, 1);
+      request.onupgradeneeded = () => request.result.createObjectStore(CHUNKS);
+      request.onsuccess = () => {
+        const db = request.result;
+        db.onversionchange = () => db.close();
+        db.onclose = () => {
+          this.connection = undefined;
+        };
+        resolve(db);
+      };
+      request.onerror = () => reject(unavailable(request.error));
+      request.onblocked = () => reject(unavailable(new Error('another tab holds an older version of the database')));
+    });
+    this.connection.catch(() => {
+      this.connection = undefined;
+    });
+    return this.connection;
+  }
+}
+
+let persistence: Promise<boolean> | undefined;
+
+/**
+ * Asks the browser, once a page, not to evict what is stored. Only windows may ask: a worker gets `false`, so the page
+ * that owns the worker should call this too.
+ */
+export function requestPersistence(): Promise<boolean> {
+  persistence ??= (async () => {
+    try {
+      return (await globalThis.navigator?.storage?.persist?.()) ?? false;
+    } catch {
+      return false; // Refused, as in a sandboxed frame: eviction stays possible, nothing else changes.
+    }
+  })();
+  return persistence;
+}
+
+function settled<T>(transaction: IDBTransaction, request: IDBRequest<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    transaction.oncomplete = () => resolve(request.result);
+    // Quota errors may come with the request or, when the values are written out, with the transaction alone.
+    transaction.onabort = () => reject(request.error ?? transaction.error ?? new Error('the transaction was aborted'));
+  });
+}
+
+function everyKeyUnder(prefix: readonly string[]): IDBKeyRange {
+  return IDBKeyRange.bound([...prefix], [...prefix, []]); // An array sorts after any string or number.
+}
+
+async function available<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw isQuotaError(error) ? quotaExceeded('the list of files', 0, await freeBytes()) : unavailable(error);
+  }
+}
+
+function isQuotaError(error: unknown): boolean {
+  return error instanceof Error && error.name === 'QuotaExceededError';
+}
+
+async function freeBytes(): Promise<number | undefined> {
+  try {
+    const { quota, usage } = (await globalThis.navigator?.storage?.estimate?.()) ?? {};
+    return quota === undefined || usage === undefined ? undefined : Math.max(0, quota - usage);
+  } catch {
+    return undefined; // An estimate is a courtesy of the browser; the write itself tells for certain.
+  }
+}
+
+function quotaExceeded(file: string, needed: number, free: number | undefined): QwenError {
+  const room = free === undefined ? '' : `; ${megabytes(free)} are available to this site`;
+  return new QwenError(
+    'quota-exceeded',
+    `There is no room left to store ${file}: ${megabytes(needed)} are still to come${room}. What is stored already is kept. ` +
+      `Delete other stored models, free disk space, or load with store: 'none', which downloads again on every visit.`,
+    { file },
+  );
+}
+
+function megabytes(bytes: number): string {
+  return `${Math.ceil(bytes / 1e6)} MB`;
+}
+
+function unavailable(cause: unknown): QwenError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new QwenError(
+    'store-unavailable',
+    `This browser's IndexedDB cannot be used (${reason}). Leave private browsing, allow this site to store data, close its other tabs, or load with store: 'none'.`,
+    { cause },
+  );
+}

@@ -1,0 +1,567 @@
+/**
+ * A file on a server as a byte source: what the store has comes from there, the rest by ranges, several at once, into
+ * the store chunk by chunk while it streams.
+ *
+ * A missing chunk that is on its way is a *flight*; one request carries a *run* of neighbouring flights. Readers that
+ * want the same chunk share its flight, and a run ends early only when nobody waits for any of its flights any more.
+ * From a server without ranges one run carries the whole file.
+ */
+import { QwenError, throwIfAborted } from '../errors.ts';
+import type { ByteSource } from './byte-source.ts';
+import { FIRST_READ_BYTES } from './gguf.ts';
+import { HttpFile, type HttpOptions, RangeIgnored } from './http-file.ts';
+import { Limiter } from './limiter.ts';
+import { MemoryFile } from './memory-store.ts';
+import { type ChunkFile, type ChunkStore, chunkLength } from './store.ts';
+
+/** Requests in flight for all files of a model. Browsers open six connections to an HTTP/1.1 server: two stay free. */
+export const REQUESTS_IN_FLIGHT = 4;
+/** Largest range of one request: long enough to forget its latency, short enough that several run side by side. */
+const REQUEST_BYTES = 8 * 1024 * 1024;
+/** Blobs read at once: four brought 960 MB/s where one brought 600. */
+const STORE_READS_IN_FLIGHT = 4;
+
+interface Flight {
+  readonly index: number;
+  readonly arrived: Promise<Uint8Array<ArrayBuffer>>;
+  resolve(bytes: Uint8Array<ArrayBuffer>): void;
+  reject(error: unknown): void;
+  readers: number;
+  run: Run;
+}
+
+/** Flights still to come with one request. */
+interface Run {
+  readonly controller: AbortController;
+  readonly flights: Set<Flight>;
+}
+
+export class RemoteFile implements ByteSource {
+  networkBytes = 0;
+  storeBytes = 0;
+  /** The first bytes of the file, read for the header; kept until the chunks they lie in are whole. */
+  private head = new Uint8Array(0);
+  private dataStart = 0;
+  private headerDone = false;
+  private readonly flights = new Map<number, Flight>();
+  private readonly runs = new Set<Run>();
+  /** Per chunk: tensor bytes that came over the network and were not handed out yet. */
+  private readonly fresh = new Map<number, number>();
+  private readonly storeReads = new Limiter(STORE_READS_IN_FLIGHT);
+  /** The run that carries the whole file. */
+  private whole: Run | undefined;
+  private ignoresRanges = false;
+  private closed = false;
+
+  /**
+   * @param network shared by the files of a model
+   * @throws QwenError as the server and the store give cause to
+   */
+  static async open(
+    url: string,
+    store: ChunkStore,
+    network: Limiter,
+    options: HttpOptions | undefined,
+    signal?: AbortSignal,
+  ): Promise<RemoteFile> {
+    throwIfAborted(signal);
+    const http = new HttpFile(url, options);
+    const opening = new AbortController();
+    const unlink = follow(signal, opening);
+    try {
+      const stored = await store.find(http.url);
+      if (stored) {
+        const state = await http.check(stored.version, opening.signal);
+        if (state !== 'changed') {
+          if (state === 'unconfirmed') {
+            console.warn(`${http.url}: the server did not say whether the file has changed; what is stored is used.`);
+          }
+          http.version = stored.version;
+          return new RemoteFile(http, stored, network);
+        }
+        console.warn(`${http.url} has changed on the server: what was stored of it is dropped.`);
+        await store.delete(http.url);
+      }
+
+      const answer = await network.run(() => http.open(FIRST_READ_BYTES, opening.signal), opening.signal);
+      if (answer.kind === 'part') {
+        const file = new RemoteFile(http, await store.open(answer.version), network);
+        await file.extendHead(answer.head);
+        return file;
+      }
+      if (answer.size !== undefined) {
+        const { response, size } = answer;
+        http.version = versionOf(http.url, response, size);
+        const file = new RemoteFile(http, await store.open(http.version), network);
+        file.startWhole(response, opening);
+        return file;
+      }
+      return await RemoteFile.openWithoutLength(http, answer.response, store, network, opening.signal);
+    } finally {
+      unlink();
+    }
+  }
+
+  /** The server tells neither ranges nor length: the file's size is known when its last byte is here. */
+  private static async openWithoutLength(
+    http: HttpFile,
+    response: Response,
+    store: ChunkStore,
+    network: Limiter,
+    signal: AbortSignal,
+  ): Promise<RemoteFile> {
+    warnOfWholeFile(http.url);
+    const blobs: Blob[] = [];
+    let pending: Uint8Array<ArrayBuffer>[] = [];
+    let size = 0;
+    for await (const piece of http.pieces(response, signal)) {
+      size += piece.length;
+      pending.push(piece);
+      if (pending.length >= PIECES_A_BLOB) blobs.push(new Blob(pending.splice(0)));
+    }
+    blobs.push(new Blob(pending));
+    pending = [];
+    const body = new Blob(blobs);
+    http.version = versionOf(http.url, response, size);
+    const file = new RemoteFile(http, await store.open(http.version), network);
+    file.ignoreRanges();
+    for (let at = 0; at < size; at += file.chunkBytes) {
+      const index = at / file.chunkBytes;
+      throwIfAborted(signal);
+      await file.arrive(index, new Uint8Array(await body.slice(at, at + file.lengthOf(index)).arrayBuffer()));
+    }
+    return file;
+  }
+
+  private constructor(
+    private readonly http: HttpFile,
+    private readonly chunks: ChunkFile,
+    private readonly network: Limiter,
+  ) {}
+
+  get file(): string {
+    return this.http.url;
+  }
+
+  get size(): number {
+    return this.chunks.version.size;
+  }
+
+  /** Bytes that are not in the store yet. */
+  get missingBytes(): number {
+    let bytes = this.size;
+    for (const index of this.chunks.present) bytes -= this.lengthOf(index);
+    return bytes;
+  }
+
+  async prefix(bytes: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+    while (this.head.length < bytes && !this.ignoresRanges) {
+      const start = this.head.length;
+      const index = Math.floor(start / this.chunkBytes);
+      const stored = this.chunks.present.has(index);
+      let next = index + 1;
+      while (next * this.chunkBytes < bytes && this.chunks.present.has(next) === stored) next++;
+      const end = Math.min(next * this.chunkBytes, bytes);
+      await this.extendHead(
+        stored ? await this.collect(start, end, signal, () => {}) : await this.fetchExactly(start, end, signal),
+      );
+    }
+    if (this.head.length < bytes) this.head = await this.collect(0, bytes, signal, () => {});
+    return this.head;
+  }
+
+  headerEndsAt(dataStart: number): void {
+    this.dataStart = dataStart;
+    this.headerDone = true;
+    for (const index of this.fresh.keys()) this.fresh.set(index, this.tensorBytesIn(index));
+    this.dropHeadIfStored();
+  }
+
+  read(start: number, end: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+    return this.collect(start, end, signal, (index, bytes) => {
+      const fromNetwork = Math.min(this.fresh.get(index) ?? 0, bytes);
+      if (fromNetwork > 0) this.fresh.set(index, this.fresh.get(index)! - fromNetwork);
+      this.networkBytes += fromNetwork;
+      this.storeBytes += bytes - fromNetwork;
+    });
+  }
+
+  close(): void {
+    this.closed = true;
+    const error = new QwenError('disposed', `${this.file} was closed.`, { file: this.file });
+    for (const run of this.runs) this.failRun(run, error);
+  }
+
+  private get chunkBytes(): number {
+    return this.chunks.chunkBytes;
+  }
+
+  private lengthOf(index: number): number {
+    return chunkLength(index, this.chunkBytes, this.size);
+  }
+
+  /** Bytes `[start, end)` out of chunks that are stored, on their way, or now asked for. */
+  private async collect(
+    start: number,
+    end: number,
+    signal: AbortSignal | undefined,
+    count: (index: number, bytes: number) => void,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    throwIfAborted(signal);
+    if (this.closed) throw new QwenError('disposed', `${this.file} was closed.`, { file: this.file });
+    const out = new Uint8Array(end - start);
+    if (end === start) return out;
+    const first = Math.floor(start / this.chunkBytes);
+    const last = Math.floor((end - 1) / this.chunkBytes);
+    this.askForMissing(first, last);
+
+    const reader = new Reader(signal);
+    const takeChunk = async (index: number): Promise<void> => {
+      const chunkStart = index * this.chunkBytes;
+      const from = Math.max(start, chunkStart);
+      const to = Math.min(end, chunkStart + this.chunkBytes);
+      const onItsWay = this.flights.get(index);
+      const bytes = onItsWay
+        ? (await reader.claim(onItsWay)).subarray(from - chunkStart, to - chunkStart)
+        : await this.readStored(index, from - chunkStart, to - chunkStart, reader);
+      out.set(bytes, from - start);
+      count(index, to - from);
+    };
+    try {
+      const taken: Promise<void>[] = [];
+      for (let index = first; index <= last; index++) taken.push(takeChunk(index));
+      await reader.unlessAborted(Promise.all(taken));
+      return out;
+    } finally {
+      // After a failure or an abort there are claims left: the last reader's end the request.
+      for (const flight of reader.end()) this.leave(flight);
+    }
+  }
+
+  private async readStored(index: number, from: number, to: number, reader: Reader): Promise<Uint8Array<ArrayBuffer>> {
+    const stored = await this.storeReads.run(async () => {
+      if (reader.ended) return undefined;
+      const blob = await this.chunks.get(index);
+      try {
+        return blob && new Uint8Array(await blob.slice(from, to).arrayBuffer());
+      } catch {
+        return undefined; // The browser lost the file behind the Blob: fetched again below.
+      }
+    });
+    if (reader.ended) throw new DOMException('The read has ended', 'AbortError');
+    if (stored?.length === to - from) return stored;
+    const flight = this.flights.get(index) ?? this.startRun(index, index).get(index)!;
+    return (await reader.claim(flight)).subarray(from, to);
+  }
+
+  private askForMissing(first: number, last: number): void {
+    const chunksARequest = Math.max(1, Math.floor(REQUEST_BYTES / this.chunkBytes));
+    const missing = (index: number) => !this.chunks.present.has(index) && !this.flights.has(index);
+    for (let index = first; index <= last; index++) {
+      if (!missing(index)) continue;
+      let end = index;
+      while (end < last && end - index + 1 < chunksARequest && missing(end + 1)) end++;
+      this.startRun(index, end);
+      index = end;
+    }
+  }
+
+  /** Asks for chunks `first` to `last` with one request. */
+  private startRun(first: number, last: number): ReadonlyMap<number, Flight> {
+    if (this.ignoresRanges) {
+      this.whole ??= this.startWhole();
+      for (let index = first; index <= last; index++) this.addFlight(index, this.whole);
+      return this.flights;
+    }
+    const run: Run = { controller: new AbortController(), flights: new Set() };
+    this.runs.add(run);
+    for (let index = first; index <= last; index++) this.addFlight(index, run);
+    const { signal } = run.controller;
+    this.network
+      .run(() => this.download(first, last, signal), signal)
+      .catch((error) => {
+        if (error instanceof RangeIgnored) this.moveToWhole(run, error.response);
+        else this.failRun(run, error);
+      })
+      .finally(() => this.runs.delete(run));
+    return this.flights;
+  }
+
+  private addFlight(index: number, run: Run): void {
+    let resolve!: Flight['resolve'];
+    let reject!: Flight['reject'];
+    const arrived = new Promise<Uint8Array<ArrayBuffer>>((yes, no) => {
+      resolve = yes;
+      reject = no;
+    });
+    arrived.catch(() => {}); // All its readers may have left.
+    const flight: Flight = { index, arrived, resolve, reject, readers: 0, run };
+    run.flights.add(flight);
+    this.flights.set(index, flight);
+  }
+
+  private async download(first: number, last: number, signal: AbortSignal): Promise<void> {
+    const end = last * this.chunkBytes + this.lengthOf(last);
+    const assembler = this.assembler(first);
+    const known = this.head.subarray(first * this.chunkBytes, end);
+    const start = first * this.chunkBytes + known.length;
+    await assembler(known);
+    for await (const piece of this.http.stream(start, end, signal)) await assembler(piece);
+  }
+
+  /** Takes bytes in order from the start of chunk `first` on, and lets each chunk arrive when it is whole. */
+  private assembler(first: number, wanted = (_index: number) => true): (piece: Uint8Array) => Promise<void> {
+    let index = first;
+    let filled = 0;
+    let buffer: Uint8Array<ArrayBuffer> | undefined;
+    return async (piece) => {
+      for (let at = 0; at < piece.length; ) {
+        const length = this.lengthOf(index);
+        const take = Math.min(length - filled, piece.length - at);
+        if (filled === 0) buffer = wanted(index) ? new Uint8Array(length) : undefined;
+        buffer?.set(piece.subarray(at, at + take), filled);
+        filled += take;
+        at += take;
+        if (filled < length) continue;
+        const whole = buffer;
+        buffer = undefined;
+        filled = 0;
+        index++;
+        // Waiting for the store here holds the network back when it is faster than the disk.
+        if (whole) await this.arrive(index - 1, whole);
+      }
+    };
+  }
+
+  private async arrive(index: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    await this.chunks.put(index, bytes);
+    this.fresh.set(index, this.tensorBytesIn(index));
+    const flight = this.flights.get(index);
+    if (flight) {
+      this.flights.delete(index);
+      flight.run.flights.delete(flight);
+      flight.resolve(bytes);
+    }
+    this.dropHeadIfStored();
+  }
+
+  private failRun(run: Run, error: unknown): void {
+    run.controller.abort(error);
+    this.runs.delete(run);
+    if (this.whole === run) this.whole = undefined;
+    for (const flight of run.flights) {
+      if (this.flights.get(flight.index) === flight) this.flights.delete(flight.index);
+      flight.reject(error);
+    }
+    run.flights.clear();
+  }
+
+  /** A reader gives a flight up; the last one ends the request. */
+  private leave(flight: Flight): void {
+    flight.readers--;
+    const { run } = flight;
+    if (!run.flights.has(flight)) return;
+    for (const { readers } of run.flights) if (readers > 0) return;
+    this.failRun(run, new DOMException('Nobody waits for these bytes any more', 'AbortError'));
+  }
+
+  // A server without ranges
+
+  private ignoreRanges(): void {
+    this.ignoresRanges = true;
+    if (this.chunks instanceof MemoryFile) this.chunks.keepEverything();
+  }
+
+  private startWhole(response?: Response, controller = new AbortController()): Run {
+    if (!this.ignoresRanges) warnOfWholeFile(this.file);
+    this.ignoreRanges();
+    const run: Run = { controller, flights: new Set() };
+    this.whole = run;
+    this.runs.add(run);
+    this.downloadWhole(response, controller.signal)
+      .then(
+        () => this.failRun(run, this.endedEarly()),
+        (error) => this.failRun(run, error),
+      )
+      .finally(() => this.runs.delete(run));
+    return run;
+  }
+
+  /** The first run that meets a server without ranges turns its answer into the download of all. */
+  private moveToWhole(run: Run, response: Response): void {
+    const { signal } = run.controller;
+    const first = !this.whole;
+    if (!first || this.closed || signal.aborted) response.body?.cancel().catch(() => {});
+    if (this.closed || signal.aborted) {
+      this.failRun(run, signal.reason ?? new DOMException('The file was closed', 'AbortError'));
+      return;
+    }
+    // The response belongs to the run's request, so its controller has to end it.
+    const whole = this.whole ?? this.startWhole(response, run.controller);
+    for (const flight of run.flights) {
+      flight.run = whole;
+      whole.flights.add(flight);
+      if (this.chunks.present.has(flight.index)) void this.landFromStore(flight);
+    }
+    run.flights.clear();
+  }
+
+  /** The whole file's download passed this chunk before its flight joined. */
+  private async landFromStore(flight: Flight): Promise<void> {
+    try {
+      const blob = await this.chunks.get(flight.index);
+      if (!blob) throw this.endedEarly();
+      flight.resolve(new Uint8Array(await blob.arrayBuffer()));
+    } catch (error) {
+      flight.reject(error);
+    }
+    if (this.flights.get(flight.index) === flight) this.flights.delete(flight.index);
+    flight.run.flights.delete(flight);
+  }
+
+  private async downloadWhole(first: Response | undefined, signal: AbortSignal): Promise<void> {
+    const attempts = 3;
+    for (let attempt = 1, response = first; ; attempt++, response = undefined) {
+      response ??= await this.http.requestWhole(signal);
+      // A second attempt passes over what the first one stored.
+      const assembler = this.assembler(0, (index) => !this.chunks.present.has(index));
+      let received = 0;
+      try {
+        for await (const piece of this.http.pieces(response, signal)) {
+          if (received + piece.length > this.size) throw this.longerThanTold();
+          received += piece.length;
+          await assembler(piece);
+        }
+        if (received === this.size) return;
+      } catch (error) {
+        throwIfAborted(signal);
+        if (error instanceof QwenError || attempt === attempts) throw error;
+      }
+      if (attempt === attempts) throw this.endedEarly();
+    }
+  }
+
+  private endedEarly(): QwenError {
+    return new QwenError(
+      'network',
+      `${this.file} broke off before its end, and its server cannot resume a download. Load it again, or use a server that supports range requests.`,
+      { file: this.file },
+    );
+  }
+
+  private longerThanTold(): QwenError {
+    return new QwenError(
+      'http-error',
+      `${this.file} is longer than its server announced: it is sent compressed, without ranges. Have the server send it as it is, with range requests.`,
+      { file: this.file },
+    );
+  }
+
+  // The header's bytes
+
+  private async fetchExactly(start: number, end: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+    const request = new AbortController();
+    const unlink = follow(signal, request);
+    const out = new Uint8Array(end - start);
+    try {
+      await this.network.run(async () => {
+        let at = 0;
+        for await (const piece of this.http.stream(start, end, request.signal)) {
+          out.set(piece, at);
+          at += piece.length;
+        }
+      }, request.signal);
+      return out;
+    } catch (error) {
+      if (!(error instanceof RangeIgnored)) throw error;
+      this.startWhole(error.response, request);
+      return new Uint8Array(0);
+    } finally {
+      unlink();
+    }
+  }
+
+  private async extendHead(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    const start = this.head.length;
+    const head = new Uint8Array(start + bytes.length);
+    head.set(this.head);
+    head.set(bytes, start);
+    this.head = head;
+    for (let index = Math.floor(start / this.chunkBytes); index * this.chunkBytes < head.length; index++) {
+      const end = index * this.chunkBytes + this.lengthOf(index);
+      if (end > head.length) break;
+      if (!this.chunks.present.has(index)) await this.arrive(index, head.slice(index * this.chunkBytes, end));
+    }
+  }
+
+  private dropHeadIfStored(): void {
+    if (!this.headerDone || this.head.length === 0) return;
+    const lastChunk = Math.floor((this.head.length - 1) / this.chunkBytes);
+    if (this.chunks.present.has(lastChunk)) this.head = new Uint8Array(0);
+  }
+
+  private tensorBytesIn(index: number): number {
+    const start = index * this.chunkBytes;
+    return Math.max(0, start + this.lengthOf(index) - Math.max(start, this.dataStart));
+  }
+}
+
+/** Pieces of a body are some ten kilobytes each; as Blobs of some megabytes they can leave the memory. */
+const PIECES_A_BLOB = 128;
+
+/** One call of `read`: the flights it waits for, and its abort. */
+class Reader {
+  ended = false;
+  private readonly claims = new Set<Flight>();
+  private readonly aborted: Promise<never>;
+  private abort!: () => void;
+
+  constructor(private readonly signal: AbortSignal | undefined) {
+    this.aborted = new Promise((_, reject) => {
+      this.abort = () => reject(signal?.reason);
+    });
+    this.aborted.catch(() => {}); // It may come when nobody waits any more.
+    signal?.addEventListener('abort', this.abort, { once: true });
+  }
+
+  async claim(flight: Flight): Promise<Uint8Array<ArrayBuffer>> {
+    flight.readers++;
+    this.claims.add(flight);
+    const bytes = await flight.arrived;
+    this.claims.delete(flight);
+    return bytes;
+  }
+
+  unlessAborted<T>(work: Promise<T>): Promise<T> {
+    return Promise.race([work, this.aborted]);
+  }
+
+  /** The flights that are still claimed. */
+  end(): ReadonlySet<Flight> {
+    this.ended = true;
+    this.signal?.removeEventListener('abort', this.abort);
+    return this.claims;
+  }
+}
+
+/** Lets `controller` abort with `signal`; returns the way to end that. */
+function follow(signal: AbortSignal | undefined, controller: AbortController): () => void {
+  if (!signal) return () => {};
+  const onAbort = () => controller.abort(signal.reason);
+  if (signal.aborted) onAbort();
+  signal.addEventListener('abort', onAbort, { once: true });
+  return () => signal.removeEventListener('abort', onAbort);
+}
+
+function versionOf(url: string, { headers }: Response, size: number) {
+  return {
+    url,
+    size,
+    etag: headers.get('etag')?.replace(/^W\//, '') ?? undefined,
+    lastModified: headers.get('last-modified') ?? undefined,
+  };
+}
+
+function warnOfWholeFile(url: string): void {
+  console.warn(`${url}: the server does not support range requests, so the whole file is downloaded in one piece.`);
+}

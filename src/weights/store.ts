@@ -1,0 +1,82 @@
+/**
+ * Where downloaded bytes are kept: chunks of files, each under its URL and version, so that nothing is fetched twice.
+ *
+ * Chunks are handed out as Blobs: IndexedDB reads them faster than buffers (measured: 600 against 300 MB/s), a slice of
+ * one reads only its part, and a file in OPFS or behind a remembered handle gives Blobs too, so such stores fit here.
+ */
+import type { StoreKind } from '../engine/types.ts';
+
+/** One version of the file at a URL. */
+export interface FileVersion {
+  /** Without fragment. */
+  readonly url: string;
+  readonly size: number;
+  /** The server's, without `W/`. Absent where CORS hides it. */
+  readonly etag?: string;
+  readonly lastModified?: string;
+}
+
+/** A file of which the store holds something. */
+export interface StoredFile extends FileVersion {
+  /** Bytes present; equal to `size` when complete. */
+  readonly storedBytes: number;
+  /** Milliseconds since 1970. */
+  readonly lastUsed: number;
+}
+
+/** The chunks of one version of a file. All have `chunkBytes` bytes but the last. */
+export interface ChunkFile {
+  readonly version: FileVersion;
+  readonly chunkBytes: number;
+  /** Numbers of the chunks that are present, kept up to date by `put` and `get`. */
+  readonly present: ReadonlySet<number>;
+  /** The chunk, or undefined if it is gone (evicted, or deleted from another tab). */
+  get(index: number): Promise<Blob | undefined>;
+  /** Resolves when the chunk is stored. Storing the same chunk again, also from another tab, does no harm. */
+  put(index: number, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
+}
+
+export interface ChunkStore {
+  readonly kind: StoreKind;
+  /** What is stored of the file at this URL, in whichever version. */
+  find(url: string): Promise<ChunkFile | undefined>;
+  /** Opens this version for reading and writing; chunks of other versions of the same URL are dropped. */
+  open(version: FileVersion): Promise<ChunkFile>;
+  /** @throws QwenError `quota-exceeded` if it is clear already that `bytes` more bytes will not fit. */
+  checkRoom(bytes: number, file: string): Promise<void>;
+  list(): Promise<StoredFile[]>;
+  delete(url: string): Promise<void>;
+  close(): void;
+}
+
+/** Size of a stored chunk of a large file: about what IndexedDB reads and writes fastest. */
+export const LARGEST_CHUNK_BYTES = 8 * 1024 * 1024;
+const SMALLEST_CHUNK_BYTES = 64 * 1024;
+const CHUNKS_OF_A_SMALL_FILE = 64;
+
+/**
+ * Chunk size for a file: 8 MiB from half a gigabyte on. Smaller files get smaller chunks, because a download that is
+ * interrupted resumes at the last whole chunk. Requests span many chunks, so their number does not depend on this.
+ */
+export function chunkBytesFor(size: number, largest = LARGEST_CHUNK_BYTES): number {
+  let bytes = SMALLEST_CHUNK_BYTES;
+  while (bytes < largest && bytes * CHUNKS_OF_A_SMALL_FILE < size) bytes *= 2;
+  return bytes;
+}
+
+/** Bytes of chunk `index` of a file: `chunkBytes`, or what is left for the last. */
+export function chunkLength(index: number, chunkBytes: number, size: number): number {
+  return Math.min(chunkBytes, size - index * chunkBytes);
+}
+
+/** Identifies a version of a file, whatever its URL. Last-Modified stands in for an ETag that CORS hides. */
+export function versionKey({ size, etag, lastModified }: FileVersion): string {
+  return `${size} ${etag ?? lastModified ?? ''}`;
+}
+
+/** Bytes that these chunks make up. */
+export function bytesOfChunks(chunks: Iterable<number>, chunkBytes: number, size: number): number {
+  let bytes = 0;
+  for (const index of chunks) bytes += chunkLength(index, chunkBytes, size);
+  return bytes;
+}
