@@ -8,9 +8,11 @@ import {
   run,
   subgroupVariants,
 } from '../../tools/testing/kernels.ts';
-import { randomNormal } from '../../tools/testing/random.ts';
+import { randomBlocks, randomNormal, toHalf } from '../../tools/testing/random.ts';
 import type { Gpu } from '../gpu/index.ts';
+import { quantTypes } from '../weights/quant-types.ts';
 import { expertMatvec, matvec } from './matvec.ts';
+import { StagingBuffer, WeightMatrix } from './weight-matrix.ts';
 
 /** Float64 products of rows `[rows, columns]` with one x. */
 function product(w: Float64Array, x: Float32Array, rows: number, columns: number, wAt = 0, xAt = 0): number[] {
@@ -49,6 +51,49 @@ describe.each(subgroupVariants)('matvec $title', ({ without }) => {
       for (const owner of [matrix, xBuffer, y]) owner.dispose();
     },
   );
+
+  test.each(dequantizable)(
+    '%s: written in pieces, every weight is exactly the float32 of the reference',
+    async (type) => {
+      // Odd numbers of blocks a row and of rows, so that the last group of blocks is not whole.
+      const rows = 13;
+      const columns = quantTypes[type].blockWeights === 256 ? 256 : 96;
+      const bytes = randomBlocks(type, rows * columns, 11);
+      const matrix = WeightMatrix.allocate(gpu, type, type, [rows, columns]);
+      const staging = new StagingBuffer(gpu, bytes.byteLength);
+      const secondPiece = (8 / rows) * bytes.byteLength;
+      await matrix.write(gpu, staging, 8, bytes.subarray(secondPiece));
+      await matrix.write(gpu, staging, 0, bytes.subarray(0, secondPiece));
+      // Times the identity: row t of y is column t of W, to which the other columns add zeros.
+      const identity = Float32Array.from({ length: columns ** 2 }, (_, i) => Number(i % (columns + 1) === 0));
+      const x = gpu.upload('x', identity);
+      const y = gpu.createBuffer('y', rows * columns * 4);
+      await run(gpu, (rec) => matvec(rec, matrix, x, y, columns));
+      const transposed = await readFloats(gpu, y, rows * columns);
+      const values = Float32Array.from(
+        transposed,
+        (_, i) => transposed[(i % columns) * rows + Math.floor(i / columns)] + 0,
+      );
+      expect(values).toEqual(Float32Array.from(dequantize(type, bytes), (v) => v + 0)); // + 0: either zero will do
+      for (const owner of [matrix, staging, x, y]) owner.dispose();
+    },
+  );
+
+  test('takes half-precision scales as they are, the smallest and the negative too', async () => {
+    const scales = [2 ** -24, 3 * 2 ** -24, 1023 * 2 ** -24, 2 ** -14, 65504, 0].flatMap((d) => [d, -d]);
+    const bytes = new Uint8Array(scales.length * 34).fill(1);
+    scales.forEach((d, i) => {
+      new DataView(bytes.buffer).setUint16(34 * i, toHalf(d), true);
+    });
+    const matrix = WeightMatrix.allocate(gpu, 'scales', 'Q8_0', [scales.length, 32]);
+    const staging = new StagingBuffer(gpu, bytes.byteLength);
+    await matrix.write(gpu, staging, 0, bytes);
+    const x = gpu.upload('x', new Float32Array(32).fill(1));
+    const y = gpu.createBuffer('y', scales.length * 4);
+    await run(gpu, (rec) => matvec(rec, matrix, x, y, 1));
+    expect(Array.from(await readFloats(gpu, y, scales.length), (v) => v + 0)).toEqual(scales.map((d) => 32 * d + 0));
+    for (const owner of [matrix, staging, x, y]) owner.dispose();
+  });
 
   test.each(['Q4_K', 'Q8_0', 'F16'] as const)('%s: rows split over bindings give the same product', async (type) => {
     const [rows, columns] = [50, 256];
