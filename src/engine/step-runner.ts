@@ -1,0 +1,249 @@
+import { type Gpu, type GpuBuffer, type Program, Recorder } from '../gpu/index.ts';
+import {
+  type CandidateList,
+  candidateSizes,
+  candidates,
+  PENALTY_CAPACITY,
+  readCandidates,
+} from '../kernels/candidates.ts';
+import { decoder, head, type Pass, type PassInput } from '../model/decoder.ts';
+import { ropeTable, textPositions } from '../model/rope.ts';
+import { Scratch } from '../model/scratch.ts';
+import { SequenceState } from '../model/state.ts';
+import type { TextModel } from '../model/text-model.ts';
+import type { PenaltyList } from '../text/index.ts';
+
+/** Most tokens a pass reads. Scratch memory grows with it; beyond some hundreds the matmul gains nothing. */
+export const PASS_TOKENS = 256;
+
+/** Rows of logits made at a time when all are wanted. */
+const LOGIT_ROWS = 32;
+
+/** Programs kept, by number of tokens: decoding, full passes, and a few prompt tails. */
+const PROGRAMS_KEPT = 8;
+
+export interface RunnerOptions {
+  contextLength: number;
+  /** f16 matmul tiles and KV cache. */
+  f16: boolean;
+}
+
+/** Counters of the last decode step. */
+export interface StepCost {
+  dispatches: number;
+  readbackBytes: number;
+  weightBytes: number;
+}
+
+/** Runs passes of one sequence: prompts in batches, then token by token. */
+export class StepRunner {
+  readonly state: SequenceState;
+  /** Of one decode step. */
+  readonly stepCost: StepCost = { dispatches: 0, readbackBytes: 0, weightBytes: 0 };
+  readonly #gpu: Gpu;
+  readonly #model: TextModel;
+  readonly #f16: boolean;
+  readonly #scratch: Scratch;
+  readonly #step: GpuBuffer;
+  readonly #input: PassInput;
+  readonly #logits: GpuBuffer;
+  readonly #penalties: GpuBuffer;
+  readonly #output: GpuBuffer;
+  readonly #readback: GpuBuffer;
+  readonly #programs = new Map<string, Program>();
+  /** Entries last written to the penalty list. */
+  #penaltyCount = 0;
+
+  constructor(gpu: Gpu, model: TextModel, { contextLength, f16 }: RunnerOptions) {
+    this.#gpu = gpu;
+    this.#model = model;
+    this.#f16 = f16;
+    const { config } = model;
+    this.state = new SequenceState(gpu, config, { contextLength, kvF16: f16 });
+    this.#scratch = new Scratch(gpu, Math.min(PASS_TOKENS, contextLength));
+    this.#step = gpu.createBuffer('step', 16);
+    this.#input = {
+      tokens: this.#scratch.rows('tokens', 1),
+      rope: this.#scratch.rows('rope', config.rope.dim),
+    };
+    this.#logits = gpu.createBuffer('logits', config.vocabulary * 4);
+    this.#penalties = gpu.createBuffer('penalties', candidateSizes.penalties);
+    this.#output = gpu.createBuffer('candidates', candidateSizes.output);
+    this.#readback = gpu.createBuffer(
+      'candidates readback',
+      candidateSizes.output,
+      GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+    );
+  }
+
+  /** Records and compiles what decoding and a full prompt pass need, so that the first answer does not wait for it. */
+  async warmUp(): Promise<void> {
+    await Promise.all([this.#program(1, true), this.#program(this.#scratch.maxTokens, false)]);
+  }
+
+  /** Starts a new sequence. */
+  reset(): void {
+    this.state.reset();
+  }
+
+  /**
+   * Reads tokens in passes of at most `PASS_TOKENS`, without looking at logits.
+   * @param between called before each pass; throws to stop
+   */
+  async read(ids: readonly number[], between: () => void = () => {}): Promise<void> {
+    for (let at = 0; at < ids.length; at += this.#scratch.maxTokens) {
+      between();
+      await this.#submit(ids.slice(at, at + this.#scratch.maxTokens), false);
+    }
+  }
+
+  /** Reads tokens (one pass) and chooses the candidates for the next one. */
+  async step(ids: readonly number[], penalties: PenaltyList): Promise<CandidateList> {
+    this.#writePenalties(penalties);
+    await this.#submit(ids, true);
+    const { buffer } = this.#readback;
+    await this.#gpu.map(buffer);
+    const list = readCandidates(buffer.getMappedRange().slice(0));
+    buffer.unmap();
+    return list;
+  }
+
+  /** All logits of the last step, after its penalties, `[vocabulary]`. */
+  async lastLogits(): Promise<Float32Array<ArrayBuffer>> {
+    return new Float32Array(await this.#gpu.read(this.#logits), 0, this.#model.config.vocabulary);
+  }
+
+  /**
+   * Logits after every token, from a fresh sequence: rows of `[vocabulary]` in order.
+   * @param from first position whose logits are wanted
+   */
+  async logits(
+    ids: readonly number[],
+    from: number,
+    between: () => void = () => {},
+  ): Promise<Float32Array<ArrayBuffer>> {
+    const { vocabulary } = this.#model.config;
+    const result = new Float32Array((ids.length - from) * vocabulary);
+    this.reset();
+    for (let at = 0; at < ids.length; at += this.#scratch.maxTokens) {
+      between();
+      const pass = ids.slice(at, at + this.#scratch.maxTokens);
+      await this.#submit(pass, false);
+      for (let row = Math.max(0, from - at); row < pass.length; row += LOGIT_ROWS) {
+        const count = Math.min(LOGIT_ROWS, pass.length - row);
+        result.set(await this.#logitRows(row, count), (at + row - from) * vocabulary);
+      }
+    }
+    return result;
+  }
+
+  dispose(): void {
+    this.#dropPrograms();
+    this.state.dispose();
+    this.#scratch.dispose();
+    for (const buffer of [this.#step, this.#logits, this.#penalties, this.#output, this.#readback]) buffer.dispose();
+  }
+
+  async #submit(ids: readonly number[], choose: boolean): Promise<void> {
+    const gpu = this.#gpu;
+    gpu.assertAlive();
+    const { position } = this.state;
+    if (this.state.reserve(position + ids.length)) this.#dropPrograms();
+    const program = await this.#program(ids.length, choose);
+    gpu.write(this.#step, 0, new Uint32Array([position, ids.length, 0, 0]));
+    gpu.write(this.#input.tokens, 0, Uint32Array.from(ids));
+    gpu.write(this.#input.rope, 0, ropeTable(this.#model.config.rope, textPositions(position, ids.length)));
+    const encoder = gpu.device.createCommandEncoder();
+    program.encode(encoder);
+    if (choose) {
+      encoder.copyBufferToBuffer(this.#output.buffer, 0, this.#readback.buffer, 0, this.#output.size);
+      if (ids.length === 1) {
+        this.stepCost.dispatches = program.dispatchCount;
+        this.stepCost.readbackBytes = this.#output.size;
+        this.stepCost.weightBytes = program.weightBytes;
+      }
+    }
+    gpu.device.queue.submit([encoder.finish()]);
+    this.state.position += ids.length;
+  }
+
+  /** The pass for so many tokens, with or without candidates for the next one. */
+  async #program(tokens: number, choose: boolean): Promise<Program> {
+    const key = `${tokens} ${choose}`;
+    let program = this.#programs.get(key);
+    if (!program) {
+      const pass = this.#pass(tokens);
+      const x = decoder(pass, this.#model, this.state);
+      if (choose) {
+        head(pass, this.#model, x, this.#logits, tokens - 1, 1);
+        const { vocabulary } = this.#model.config;
+        const partials = this.#scratch.bytes('logit partials', candidateSizes.partials(vocabulary));
+        const histograms = this.#scratch.bytes('logit histograms', candidateSizes.histograms);
+        candidates(
+          pass.rec,
+          { logits: this.#logits, penalties: this.#penalties, partials, histograms, output: this.#output },
+          vocabulary,
+        );
+      }
+      program = await pass.rec.build(`${tokens} tokens`, this.#step);
+    }
+    // Last used last.
+    this.#programs.delete(key);
+    this.#programs.set(key, program);
+    for (const [oldest, unused] of this.#programs) {
+      if (this.#programs.size <= PROGRAMS_KEPT) break;
+      unused.dispose();
+      this.#programs.delete(oldest);
+    }
+    return program;
+  }
+
+  async #logitRows(first: number, count: number): Promise<Float32Array<ArrayBuffer>> {
+    const gpu = this.#gpu;
+    const bytes = count * this.#model.config.vocabulary * 4;
+    const rows = gpu.createBuffer('logit rows', bytes);
+    const pass = this.#pass(count);
+    head(pass, this.#model, this.#scratch.rows('x', this.#model.config.hidden), rows, first, count);
+    const program = await pass.rec.build('logit rows', this.#step);
+    try {
+      const encoder = gpu.device.createCommandEncoder();
+      program.encode(encoder);
+      gpu.device.queue.submit([encoder.finish()]);
+      return new Float32Array(await gpu.read(rows), 0, bytes / 4);
+    } finally {
+      program.dispose();
+      rows.dispose();
+    }
+  }
+
+  #pass(tokens: number): Pass {
+    return {
+      rec: new Recorder(this.#gpu),
+      config: this.#model.config,
+      scratch: this.#scratch,
+      input: this.#input,
+      tokens,
+      f16: this.#f16,
+    };
+  }
+
+  #writePenalties({ ids, scale, shift }: PenaltyList): void {
+    if (ids.length > PENALTY_CAPACITY)
+      throw new Error(`${ids.length} penalties exceed the list of ${PENALTY_CAPACITY}`);
+    if (ids.length === 0 && this.#penaltyCount === 0) return;
+    const list = new DataView(new ArrayBuffer(4 + 12 * ids.length));
+    list.setUint32(0, ids.length, true);
+    for (let i = 0; i < ids.length; i++) {
+      list.setUint32(4 + 12 * i, ids[i], true);
+      list.setFloat32(8 + 12 * i, scale[i], true);
+      list.setFloat32(12 + 12 * i, shift[i], true);
+    }
+    this.#gpu.write(this.#penalties, 0, new Uint8Array(list.buffer));
+    this.#penaltyCount = ids.length;
+  }
+
+  #dropPrograms(): void {
+    for (const program of this.#programs.values()) program.dispose();
+    this.#programs.clear();
+  }
+}

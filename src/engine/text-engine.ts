@@ -1,0 +1,190 @@
+import { QwenError, throwIfAborted } from '../errors.ts';
+import type { Gpu } from '../gpu/index.ts';
+import { type CandidateList, PENALTY_CAPACITY } from '../kernels/candidates.ts';
+import type { TextModel } from '../model/text-model.ts';
+import { type Candidates, type PenaltyList, PenaltyState, Sampler } from '../text/index.ts';
+import type { Weights } from '../weights/types.ts';
+import { StepRunner } from './step-runner.ts';
+import type {
+  EngineStats,
+  GeneratedToken,
+  GenerateOptions,
+  ModelInfo,
+  SamplingSettings,
+  TokenLogprob,
+  TokenModel,
+} from './types.ts';
+
+const NO_PENALTIES: PenaltyList = { ids: new Uint32Array(), scale: new Float32Array(), shift: new Float32Array() };
+
+/** The model as a token machine on one device: prompts in, tokens out. */
+export class TextEngine implements TokenModel {
+  readonly #runner: StepRunner;
+  #stats = {
+    prefillTokensPerSecond: 0,
+    decodeTokensPerSecond: 0,
+    timeToFirstTokenMs: 0,
+    promptTokens: 0,
+    completionTokens: 0,
+  };
+
+  constructor(
+    private readonly gpu: Gpu,
+    private readonly model: TextModel,
+    private readonly weights: Weights,
+    readonly info: ModelInfo,
+  ) {
+    this.#runner = new StepRunner(gpu, model, { contextLength: info.contextLength, f16: info.precision === 'f16' });
+  }
+
+  warmUp(): Promise<void> {
+    return this.#runner.warmUp();
+  }
+
+  async *generate(
+    promptIds: readonly number[],
+    { maxTokens, sampling, stopIds, topLogprobs }: GenerateOptions,
+    signal?: AbortSignal,
+  ): AsyncGenerator<GeneratedToken> {
+    this.#checkPrompt(promptIds, 1);
+    const runner = this.#runner;
+    const start = performance.now();
+    const check = () => throwIfAborted(signal);
+    check();
+    const sampler = new Sampler(sampling);
+    const penalties = new PenaltyState(sampling, promptIds);
+    runner.reset();
+    await runner.read(promptIds.slice(0, -1), check);
+
+    let next: readonly number[] = promptIds.slice(-1);
+    let firstAt = 0;
+    this.#stats.promptTokens += promptIds.length;
+    const room = Math.min(maxTokens, this.info.contextLength - promptIds.length);
+    for (let n = 0; n < room; n++) {
+      check();
+      const token = await this.#choose(next, sampler, penalties, topLogprobs);
+      const now = performance.now();
+      if (n === 0) {
+        firstAt = now;
+        this.#stats.timeToFirstTokenMs = now - start;
+        this.#stats.prefillTokensPerSecond = (promptIds.length / (now - start)) * 1000;
+      } else {
+        this.#stats.decodeTokensPerSecond = (n / (now - firstAt)) * 1000;
+      }
+      this.#stats.completionTokens++;
+      penalties.accept(token.id);
+      yield token;
+      if (stopIds.has(token.id)) return;
+      next = [token.id];
+    }
+  }
+
+  async #choose(
+    ids: readonly number[],
+    sampler: Sampler,
+    penalties: PenaltyState,
+    topLogprobs: number | undefined,
+  ): Promise<GeneratedToken> {
+    const list = penalties.list();
+    const onCpu = list.ids.length > PENALTY_CAPACITY;
+    const found = await this.#runner.step(ids, onCpu ? NO_PENALTIES : list);
+    // The penalty list is longer than the kernel's: all logits, penalised here.
+    let chosenFrom = onCpu ? await this.#allCandidates(found, penalties) : this.#candidates(found);
+    let choice = sampler.sample(chosenFrom);
+    if (choice === 'need-all') {
+      chosenFrom = await this.#allCandidates(found);
+      choice = sampler.sample(chosenFrom);
+      if (choice === 'need-all') throw new Error('the sampler cannot choose from all logits');
+    }
+    if (topLogprobs === undefined) return choice;
+    return { ...choice, ...logprobs(choice.id, chosenFrom, penalties, topLogprobs) };
+  }
+
+  #candidates({ ids, logits, logSumExp }: CandidateList): Candidates {
+    let best = 0;
+    for (let i = 1; i < ids.length; i++) {
+      if (logits[i] > logits[best] || (logits[i] === logits[best] && ids[i] < ids[best])) best = i;
+    }
+    return { ids, logits, logSumExp, argmax: ids[best], vocabularySize: this.model.config.vocabulary };
+  }
+
+  async #allCandidates({ logSumExp }: CandidateList, penalties?: PenaltyState): Promise<Candidates> {
+    const logits = await this.#runner.lastLogits();
+    if (penalties) for (const id of penalties.list().ids) logits[id] = penalties.apply(id, logits[id]);
+    return this.#candidates({ ids: Uint32Array.from(logits.keys()), logits, logSumExp });
+  }
+
+  async logits(
+    ids: readonly number[],
+    { all = false, signal }: { all?: boolean; signal?: AbortSignal } = {},
+  ): Promise<Float32Array> {
+    this.#checkPrompt(ids, 0);
+    return this.#runner.logits(ids, all ? 0 : ids.length - 1, () => throwIfAborted(signal));
+  }
+
+  #checkPrompt(ids: readonly number[], answer: number): void {
+    this.gpu.assertAlive();
+    if (ids.length === 0) throw new QwenError('invalid-request', 'The prompt is empty.', { param: 'prompt' });
+    const bad = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= this.info.vocabularySize);
+    if (bad !== undefined) {
+      throw new QwenError('invalid-request', `Token ${bad} is not in the vocabulary of ${this.info.vocabularySize}.`, {
+        param: 'prompt',
+      });
+    }
+    if (ids.length + answer > this.info.contextLength) {
+      throw new QwenError(
+        'context-overflow',
+        `The prompt has ${ids.length} tokens, but the context holds ${this.info.contextLength}${answer ? ', and the answer needs room too' : ''}. Shorten the conversation, or load the model with a larger contextLength.`,
+        { param: 'messages' },
+      );
+    }
+  }
+
+  stats(): EngineStats {
+    const { dispatches, readbackBytes, weightBytes } = this.#runner.stepCost;
+    const { ffn, layers } = this.model.config;
+    return {
+      ...this.#stats,
+      reusedTokens: 0,
+      gpuBytes: this.gpu.bytes,
+      peakGpuBytes: this.gpu.peakBytes,
+      dispatchesPerToken: dispatches,
+      readbackBytesPerToken: readbackBytes,
+      weightBytesPerToken: weightBytes,
+      expertSlots: ffn.kind === 'moe' ? ffn.experts * layers.length : 0,
+      expertHits: 0,
+      expertMisses: 0,
+      expertStallMs: 0,
+      bytesFromNetwork: this.weights.networkBytes,
+      bytesFromStore: this.weights.storeBytes,
+      visionRuns: 0,
+      draftedTokens: 0,
+      acceptedTokens: 0,
+    };
+  }
+
+  async dispose(): Promise<void> {
+    this.#runner.dispose();
+    this.model.dispose();
+    this.weights.close();
+    this.gpu.dispose();
+  }
+}
+
+/** Log probabilities under the model's own distribution: temperature 1, before penalties. */
+function logprobs(
+  id: number,
+  { ids, logits, logSumExp }: Candidates,
+  penalties: PenaltyState,
+  count: number,
+): Pick<GeneratedToken, 'logprob' | 'top'> {
+  const all: TokenLogprob[] = Array.from(ids, (candidate, i) => ({
+    id: candidate,
+    logprob: penalties.invert(candidate, logits[i]) - logSumExp,
+  }));
+  const chosen = all.find((candidate) => candidate.id === id)!;
+  all.sort((a, b) => b.logprob - a.logprob || a.id - b.id);
+  return { logprob: chosen.logprob, top: all.slice(0, count) };
+}
+
+export type { SamplingSettings };

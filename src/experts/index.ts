@@ -1,0 +1,1 @@
+export { ABSENT, SlotTable } from './slot-table.ts';

@@ -1,0 +1,198 @@
+import { QwenError, throwIfAborted } from '../errors.ts';
+import type { Gpu, GpuBuffer } from '../gpu/index.ts';
+import { StagingBuffer, WeightMatrix } from '../kernels/weight-matrix.ts';
+import { rowBytes } from '../weights/quant-types.ts';
+import type { TensorInfo, Weights } from '../weights/types.ts';
+
+/** Bytes of a tensor that are read and uploaded at a time. */
+const PIECE_BYTES = 8 * 2 ** 20;
+/** Pieces read ahead of the upload: several ranges or store reads at once. */
+const PIECES_IN_FLIGHT = 6;
+/** The GPU may lag behind the uploads by so many bytes, which its driver keeps a copy of. */
+const UPLOAD_LEAD_BYTES = 64 * 2 ** 20;
+/** As in WeightMatrix.write: pieces begin at multiples of so many rows. */
+const ROW_GRANULE = 8;
+
+interface Piece {
+  tensor: TensorInfo;
+  start: number;
+  length: number;
+  apply(bytes: Uint8Array<ArrayBuffer>): void | Promise<void>;
+}
+
+/** A run of a tensor's rows: a fused tensor holds several matrices one after another. */
+export interface RowRange {
+  first: number;
+  count: number;
+}
+
+/**
+ * Collects which tensors a model wants and where they go, then reads and uploads them in the file's order.
+ */
+export class TensorLoader {
+  readonly #pieces: Piece[] = [];
+  readonly #owned: { dispose(): void }[] = [];
+
+  constructor(
+    readonly gpu: Gpu,
+    readonly weights: Weights,
+  ) {}
+
+  has(name: string): boolean {
+    return this.weights.tensors.has(name);
+  }
+
+  get totalBytes(): number {
+    return this.#pieces.reduce((sum, { length }) => sum + length, 0);
+  }
+
+  /** A quantised matrix. @param shape as the model needs it: `[rows, columns]` or `[experts, rows, columns]` */
+  matrix(name: string, shape: readonly number[], range?: RowRange): WeightMatrix {
+    const tensor = this.#tensor(name);
+    const stored = range ? [tensor.shape[0], ...shape.slice(1)] : shape;
+    // A vector may stand for a matrix of one row.
+    const actual = tensor.shape.length < stored.length ? [1, ...tensor.shape] : tensor.shape;
+    if (actual.join() !== stored.join() || (range && range.first + range.count > actual[0])) {
+      throw this.#badShape(tensor, stored);
+    }
+    const matrix = WeightMatrix.allocate(this.gpu, name, tensor.type, shape);
+    this.#owned.push(matrix);
+    const bytesPerRow = rowBytes(tensor.type, matrix.columns);
+    const rows = matrix.rows * (matrix.slots ?? 1);
+    const from = (range?.first ?? 0) * bytesPerRow;
+    const fitting = Math.floor(PIECE_BYTES / bytesPerRow);
+    const pieceRows = Math.max(ROW_GRANULE, fitting - (fitting % ROW_GRANULE));
+    for (let row = 0; row < rows; row += pieceRows) {
+      this.#pieces.push({
+        tensor,
+        start: from + row * bytesPerRow,
+        length: Math.min(pieceRows, rows - row) * bytesPerRow,
+        apply: (bytes) => matrix.write(this.gpu, this.#staging(), row, bytes),
+      });
+    }
+    return matrix;
+  }
+
+  /** Small tensors as f32, one after another in one buffer. @param length of each */
+  vector(names: readonly string[], length: number): GpuBuffer {
+    const buffer = this.gpu.createBuffer(names.join(' + '), names.length * length * 4);
+    this.#owned.push(buffer);
+    names.forEach((name, i) => {
+      const tensor = this.#tensor(name);
+      if (tensor.shape.reduce((a, b) => a * b, 1) !== length) throw this.#badShape(tensor, [length]);
+      this.#pieces.push({
+        tensor,
+        start: 0,
+        length: tensor.byteLength,
+        apply: (bytes) => this.gpu.write(buffer, i * length * 4, toFloats(tensor, bytes)),
+      });
+    });
+    return buffer;
+  }
+
+  /** Also disposed when loading fails. */
+  own<T extends { dispose(): void }>(resource: T): T {
+    this.#owned.push(resource);
+    return resource;
+  }
+
+  /**
+   * Reads everything asked for. On failure or abort all buffers are disposed.
+   * @param onBytes called after each piece with its length and file
+   */
+  async load(onBytes: (bytes: number, file: string) => void, signal?: AbortSignal): Promise<void> {
+    const order = new Map([...this.weights.tensors.values()].map((tensor, i) => [tensor, i]));
+    const pieces = this.#pieces
+      .splice(0)
+      .sort((a, b) => order.get(a.tensor)! - order.get(b.tensor)! || a.start - b.start);
+    const stop = new AbortController();
+    const reading: { piece: Piece; bytes: Promise<Uint8Array<ArrayBuffer>> }[] = [];
+    const readNext = () => {
+      const piece = pieces.shift();
+      if (!piece) return;
+      const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
+      const bytes = piece.tensor.read(piece.start, piece.length, either);
+      bytes.catch(() => {}); // reported where it is awaited; the others are cancelled
+      reading.push({ piece, bytes });
+    };
+    let lead = 0;
+    try {
+      throwIfAborted(signal);
+      for (let i = 0; i < PIECES_IN_FLIGHT; i++) readNext();
+      while (reading.length > 0) {
+        const { piece, bytes } = reading.shift()!;
+        await piece.apply(await bytes);
+        readNext();
+        onBytes(piece.length, piece.tensor.file);
+        lead += piece.length;
+        if (lead > UPLOAD_LEAD_BYTES) {
+          await this.gpu.device.queue.onSubmittedWorkDone();
+          lead = 0;
+        }
+        throwIfAborted(signal);
+      }
+      await this.gpu.device.queue.onSubmittedWorkDone();
+      this.gpu.assertAlive();
+    } catch (error) {
+      stop.abort();
+      this.disposeOwned();
+      throw error;
+    } finally {
+      this.#stagingBuffer?.dispose();
+      this.#stagingBuffer = undefined;
+    }
+  }
+
+  disposeOwned(): void {
+    for (const resource of this.#owned.splice(0)) resource.dispose();
+  }
+
+  #stagingBuffer: StagingBuffer | undefined;
+
+  #staging(): StagingBuffer {
+    this.#stagingBuffer ??= new StagingBuffer(this.gpu, PIECE_BYTES);
+    return this.#stagingBuffer;
+  }
+
+  #tensor(name: string): TensorInfo {
+    const tensor = this.weights.tensors.get(name);
+    if (tensor) return tensor;
+    const file = this.weights.name;
+    throw new QwenError(
+      'corrupt-gguf',
+      `${file} has no tensor ${name}, which its architecture needs. The file is incomplete or badly converted; get it again.`,
+      { file },
+    );
+  }
+
+  #badShape(tensor: TensorInfo, expected: readonly number[]): QwenError {
+    return new QwenError(
+      'corrupt-gguf',
+      `${tensor.file}: tensor ${tensor.name} has shape [${tensor.shape}], but the metadata asks for [${expected}]. The file is damaged or badly converted.`,
+      { file: tensor.file },
+    );
+  }
+}
+
+/** Norms, biases and convolution taps: plain number types only. */
+function toFloats({ name, type, file }: TensorInfo, bytes: Uint8Array<ArrayBuffer>): Float32Array<ArrayBuffer> {
+  const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  const { buffer, byteOffset, byteLength } = aligned;
+  if (type === 'F32') return new Float32Array(buffer, byteOffset, byteLength / 4);
+  const halves = new Uint16Array(buffer, byteOffset, byteLength / 2);
+  if (type === 'BF16') return new Float32Array(Uint32Array.from(halves, (h) => h << 16).buffer);
+  if (type === 'F16') return Float32Array.from(halves, halfToFloat);
+  throw new QwenError(
+    'unsupported-gguf',
+    `${file}: tensor ${name} is ${type}; norms and other small tensors must be F32, F16 or BF16.`,
+    { file },
+  );
+}
+
+function halfToFloat(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 31;
+  const mantissa = bits & 1023;
+  if (exponent === 31) return mantissa ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+  return sign * (exponent ? (1024 + mantissa) * 2 ** (exponent - 25) : mantissa * 2 ** -24);
+}
