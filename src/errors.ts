@@ -26,6 +26,7 @@ export type QwenErrorCode =
   | 'out-of-memory'
   | 'device-limit' // something needs more than a limit of this device
   | 'shader' // a pipeline failed to compile: a bug of ours, with the kernel's name
+  | 'worker-crashed' // the worker could not be started, or threw where nothing caught it
   // Requests
   | 'invalid-request' // `param` names the field
   | 'context-overflow'

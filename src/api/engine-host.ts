@@ -1,0 +1,290 @@
+/**
+ * Everything behind the worker's border: the model, its tokenizer and template, the queue of requests. Knows neither
+ * workers nor pages; `Engine` calls it directly where `gpu` is given, else through Comlink.
+ */
+import type { LoadOptions, LoadProgress, ModelInfo, TokenModel } from '../engine/types.ts';
+import { QwenError, throwIfAborted } from '../errors.ts';
+import { ChatTemplate, decode, samplingSettings, Tokenizer } from '../text/index.ts';
+import type { GgufMetadata } from '../weights/types.ts';
+import { answer, type Job, type Piece } from './answer.ts';
+import { type AnswerFormat, chatFormat, completionFormat } from './formats.ts';
+import { Queue } from './queue.ts';
+import type {
+  DetokenizeOptions,
+  EngineService,
+  OnChunk,
+  Reply,
+  ServiceLoadOptions,
+  TokenizeOptions,
+} from './service.ts';
+import type {
+  ChatCompletion,
+  ChatCompletionChunk,
+  ChatCompletionRequest,
+  Completion,
+  CompletionChunk,
+  CompletionRequest,
+  GenerationRequest,
+} from './types.ts';
+import { checkChatRequest, checkCompletionRequest, invalid, stopStrings, templateMessages } from './validate.ts';
+
+export type LoadTokenModel = (options: LoadOptions) => Promise<{ model: TokenModel; metadata: GgufMetadata }>;
+
+/** OpenAI's default for bare completions. */
+const COMPLETION_MAX_TOKENS = 16;
+
+/** Markers that end the assistant's turn, besides the file's own end token. */
+const END_MARKERS = ['<|im_end|>', '<|endoftext|>'];
+
+interface Loaded {
+  readonly model: TokenModel;
+  readonly tokenizer: Tokenizer;
+  readonly metadata: GgufMetadata;
+  readonly stopIds: ReadonlySet<number>;
+}
+
+export class EngineHost implements EngineService {
+  readonly #loadTokenModel: LoadTokenModel;
+  readonly #queue = new Queue();
+  readonly #running = new Map<number, AbortController>();
+  #loaded?: Loaded;
+  #template?: ChatTemplate;
+  #disposed = false;
+
+  constructor(loadTokenModel: LoadTokenModel) {
+    this.#loadTokenModel = loadTokenModel;
+  }
+
+  load(
+    id: number,
+    options: ServiceLoadOptions,
+    onProgress?: (progress: LoadProgress) => void,
+  ): Promise<Reply<ModelInfo>> {
+    return this.#abortable(id, async (signal) => {
+      const { model, metadata } = await this.#loadTokenModel({ ...options, onProgress, signal });
+      try {
+        throwIfAborted(signal);
+        const tokenizer = new Tokenizer(metadata, model.info.name);
+        this.#loaded = { model, metadata, tokenizer, stopIds: endTokens(metadata, tokenizer) };
+      } catch (error) {
+        await model.dispose();
+        throw error;
+      }
+      return this.#reply(model.info);
+    });
+  }
+
+  chat(
+    id: number,
+    request: ChatCompletionRequest,
+    onChunk?: OnChunk<ChatCompletionChunk>,
+  ): Promise<Reply<ChatCompletion | undefined>> {
+    return this.#abortable(id, (signal) => {
+      const job = this.#chatJob(request);
+      return this.#run(job, chatFormat(job, this.#ready.model.info.name), signal, onChunk);
+    });
+  }
+
+  complete(
+    id: number,
+    request: CompletionRequest,
+    onChunk?: OnChunk<CompletionChunk>,
+  ): Promise<Reply<Completion | undefined>> {
+    return this.#abortable(id, (signal) => {
+      const job = this.#completionJob(request);
+      return this.#run(job, completionFormat(job, this.#ready.model.info.name), signal, onChunk);
+    });
+  }
+
+  logits(id: number, ids: readonly number[], all: boolean): Promise<Reply<Float32Array>> {
+    return this.#abortable(id, (signal) => {
+      const { model } = this.#ready;
+      this.#checkIds(ids, 'ids');
+      const { contextLength } = model.info;
+      if (ids.length > contextLength) throw overflow(ids.length, contextLength);
+      return this.#queue.run(async () => this.#reply(await model.logits(ids, { all, signal })), signal);
+    });
+  }
+
+  async tokenize(text: string, options?: TokenizeOptions): Promise<number[]> {
+    if (typeof text !== 'string') throw invalid('text', 'text must be a string');
+    return this.#ready.tokenizer.encode(text, options);
+  }
+
+  async detokenize(ids: readonly number[], options?: DetokenizeOptions): Promise<string> {
+    const { tokenizer } = this.#ready;
+    this.#checkIds(ids, 'ids', { empty: true });
+    return decode(tokenizer, ids, options);
+  }
+
+  async abort(id: number): Promise<void> {
+    this.#running.get(id)?.abort();
+  }
+
+  /** Ends running calls and gives the model's memory back, once they have let go of it. */
+  async dispose(): Promise<void> {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    for (const controller of this.#running.values()) controller.abort(disposed());
+    await this.#queue.run(async () => this.#loaded?.model.dispose());
+  }
+
+  get #ready(): Loaded {
+    if (this.#disposed || this.#loaded === undefined) throw disposed();
+    return this.#loaded;
+  }
+
+  async #abortable<T>(id: number, task: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const controller = new AbortController();
+    this.#running.set(id, controller);
+    try {
+      return await task(controller.signal);
+    } finally {
+      this.#running.delete(id);
+    }
+  }
+
+  #reply<T>(result: T): Reply<T> {
+    return { result, stats: this.#ready.model.stats() };
+  }
+
+  async #run<Whole, Chunk>(
+    job: Job,
+    format: AnswerFormat<Whole, Chunk>,
+    signal: AbortSignal,
+    onChunk: OnChunk<Chunk> | undefined,
+  ): Promise<Reply<Whole | undefined>> {
+    const { model, tokenizer } = this.#ready;
+    let sent: void | Promise<void>;
+    const send = (chunk: Chunk | undefined) => {
+      if (chunk !== undefined) sent = onChunk?.(chunk, model.stats());
+    };
+    send(format.opening());
+    return this.#queue.run(async () => {
+      const pieces: Piece[] = [];
+      const parts = answer(model, tokenizer, job, signal);
+      const outcome = await outcomeOf(parts, (piece) => {
+        throwIfAborted(signal);
+        if (onChunk) send(format.chunk(piece));
+        else pieces.push(piece);
+      });
+      if (!onChunk) return this.#reply(format.whole(pieces, outcome));
+      send(format.closing(outcome));
+      if (job.includeUsage) send(format.usage(outcome.usage));
+      // Chunks and answers travel on different ports: without this the end could overtake the last chunk.
+      await sent;
+      return this.#reply(undefined);
+    }, signal);
+  }
+
+  #chatJob(request: ChatCompletionRequest): Job {
+    const { tokenizer, metadata, model } = this.#ready;
+    checkChatRequest(request);
+    const variables = request.chat_template_kwargs ?? {};
+    const enable_thinking = request.enable_thinking ?? variables.enable_thinking ?? undefined;
+    this.#template ??= new ChatTemplate(metadata, tokenizer.special, model.info.name);
+    const rendered = this.#template.render({
+      ...variables,
+      enable_thinking: enable_thinking as boolean | undefined,
+      messages: templateMessages(request.messages),
+    });
+    const promptIds = tokenizer.encode(rendered.guarded, { special: true, guard: rendered.guard });
+    const thinking = rendered.opensThinking;
+    return this.#job(request, {
+      promptIds,
+      thinking,
+      mode: thinking ? 'thinking' : 'standard',
+      maxTokens: request.max_completion_tokens ?? request.max_tokens ?? Infinity,
+      topLogprobs: request.logprobs ? (request.top_logprobs ?? 0) : undefined,
+    });
+  }
+
+  #completionJob(request: CompletionRequest): Job {
+    const { tokenizer } = this.#ready;
+    checkCompletionRequest(request);
+    const { prompt } = request;
+    const promptIds = typeof prompt === 'string' ? tokenizer.encode(prompt, { special: true }) : prompt;
+    this.#checkIds(promptIds, 'prompt');
+    return this.#job(request, {
+      promptIds,
+      thinking: false,
+      mode: 'completion',
+      maxTokens: request.max_tokens ?? COMPLETION_MAX_TOKENS,
+      topLogprobs: request.logprobs ?? undefined,
+      echo: request.echo ? (typeof prompt === 'string' ? prompt : decode(tokenizer, prompt)) : '',
+    });
+  }
+
+  #job(
+    request: GenerationRequest,
+    task: {
+      promptIds: readonly number[];
+      thinking: boolean;
+      mode: 'thinking' | 'standard' | 'completion';
+      maxTokens: number;
+      topLogprobs?: number;
+      echo?: string;
+    },
+  ): Job {
+    const { model, stopIds } = this.#ready;
+    const { contextLength, vocabularySize } = model.info;
+    const room = contextLength - task.promptIds.length;
+    const sampling = samplingSettings(request, task.mode, vocabularySize);
+    if (room < 1) throw overflow(task.promptIds.length, contextLength);
+    return {
+      promptIds: task.promptIds,
+      thinking: task.thinking,
+      stops: stopStrings(request.stop),
+      echo: task.echo ?? '',
+      returnTokenIds: request.return_token_ids ?? false,
+      includeUsage: request.stream_options?.include_usage ?? false,
+      generate: {
+        maxTokens: Math.min(task.maxTokens, room),
+        sampling,
+        stopIds: request.ignore_eos ? new Set() : stopIds,
+        topLogprobs: task.topLogprobs,
+      },
+    };
+  }
+
+  #checkIds(ids: readonly number[], param: string, { empty = false } = {}): void {
+    const { vocabularySize } = this.#ready.model.info;
+    if (!Array.isArray(ids)) throw invalid(param, `${param} must be a list of token ids`);
+    if (ids.length === 0 && !empty) throw invalid(param, `${param} is empty; at least one token is needed`);
+    const wrong = ids.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= vocabularySize);
+    if (wrong < 0) return;
+    throw invalid(param, `${param}[${wrong}] is ${ids[wrong]}; this model's tokens go from 0 to ${vocabularySize - 1}`);
+  }
+}
+
+/** What a generator returns, when each value it yields has gone to `take`; it is closed if `take` throws. */
+async function outcomeOf<T, R>(parts: AsyncGenerator<T, R, void>, take: (part: T) => void): Promise<R> {
+  try {
+    let part = await parts.next();
+    while (!part.done) {
+      take(part.value);
+      part = await parts.next();
+    }
+    return part.value;
+  } finally {
+    await parts.return(undefined as never);
+  }
+}
+
+function endTokens(metadata: GgufMetadata, tokenizer: Tokenizer): Set<number> {
+  const ids = END_MARKERS.map((marker) => tokenizer.specialId(marker));
+  const eos = metadata.get('tokenizer.ggml.eos_token_id');
+  if (typeof eos === 'number') ids.push(eos);
+  return new Set(ids.filter((id) => id !== undefined));
+}
+
+function overflow(tokens: number, contextLength: number): QwenError {
+  return new QwenError(
+    'context-overflow',
+    `The prompt has ${tokens} tokens and the context holds ${contextLength}, which must leave room for an answer. Shorten the conversation, or load with a larger contextLength.`,
+  );
+}
+
+function disposed(): QwenError {
+  return new QwenError('disposed', 'This engine is not loaded, or was disposed. Call Engine.load for a new one.');
+}

@@ -1,0 +1,277 @@
+/** The engine as a page sees it. */
+import type { EngineStats, LoadOptions, ModelInfo, ModelInput } from '../engine/types.ts';
+import { QwenError, throwIfAborted } from '../errors.ts';
+import { Channel } from './channel.ts';
+import { abortable } from './queue.ts';
+import type {
+  DetokenizeOptions,
+  EngineService,
+  OnChunk,
+  Reply,
+  ServiceLoadOptions,
+  TokenizeOptions,
+} from './service.ts';
+import type {
+  ChatCompletion,
+  ChatCompletionChunk,
+  ChatCompletionRequest,
+  Completion,
+  CompletionChunk,
+  CompletionRequest,
+  RequestOptions,
+} from './types.ts';
+
+type Streaming<Request> = Request & { stream: true };
+type NotStreaming<Request> = Request & { stream?: false | null };
+
+/** One end point of OpenAI's API. */
+export interface Creator<Request, Whole, Chunk> {
+  /**
+   * With `stream: true` resolves to the chunks as soon as the request is accepted; leaving the loop ends the request.
+   *
+   * @throws QwenError `invalid-request` (with `param`), `context-overflow`, `device-lost`, `worker-crashed`, `disposed`;
+   * the signal's reason, an `AbortError` by default, when aborted
+   */
+  create(request: Streaming<Request>, options?: RequestOptions): Promise<AsyncIterableIterator<Chunk>>;
+  create(request: NotStreaming<Request>, options?: RequestOptions): Promise<Whole>;
+  create(request: Request, options?: RequestOptions): Promise<Whole | AsyncIterableIterator<Chunk>>;
+}
+
+/**
+ * A loaded model. Requests run one at a time, in the order they were made.
+ *
+ * @example
+ * const engine = await Engine.load({ model: 'https://host/Qwen3.5-0.8B-Q4_K_M.gguf' });
+ * const stream = await engine.chat.completions.create({ messages: [{ role: 'user', content: 'Hello' }], stream: true });
+ * for await (const chunk of stream) show(chunk.choices[0]?.delta.content ?? '');
+ * await engine.dispose();
+ */
+export class Engine {
+  /** Conversations: OpenAI's chat completions. */
+  readonly chat: { readonly completions: Creator<ChatCompletionRequest, ChatCompletion, ChatCompletionChunk> };
+  /** Continues a prompt as it is, without the chat template: OpenAI's older completions. */
+  readonly completions: Creator<CompletionRequest, Completion, CompletionChunk>;
+
+  readonly #service: EngineService;
+  /** Calls that wait for the service; they must not wait for ever if it goes. */
+  readonly #waiting = new Set<(error: unknown) => void>();
+  #nextId = 1;
+  #info?: ModelInfo;
+  #stats?: EngineStats;
+  #gone?: QwenError;
+  #disposal?: Promise<void>;
+
+  private constructor(makeService: (onCrash: (error: QwenError) => void) => EngineService) {
+    this.#service = makeService((error) => this.#fail(error));
+    this.chat = {
+      completions: this.#creator<ChatCompletionRequest, ChatCompletion, ChatCompletionChunk>((...call) =>
+        this.#service.chat(...call),
+      ),
+    };
+    this.completions = this.#creator<CompletionRequest, Completion, CompletionChunk>((...call) =>
+      this.#service.complete(...call),
+    );
+  }
+
+  /**
+   * Loads a model: in a worker on `navigator.gpu`, or in this thread on the `gpu` that is given.
+   *
+   * @throws QwenError with a `code` for each kind of trouble with the file, the store or the device; the signal's reason
+   * when aborted
+   */
+  static async load(options: LoadOptions): Promise<Engine> {
+    throwIfAborted(options.signal);
+    if (options.gpu) {
+      const [{ EngineHost }, { loadTokenModel }] = await Promise.all([
+        import('./engine-host.ts'),
+        import('../engine/index.ts'),
+      ]);
+      return Engine.connect(() => new EngineHost(loadTokenModel), options);
+    }
+    if (typeof navigator === 'undefined' || !('gpu' in navigator) || !navigator.gpu || typeof Worker === 'undefined') {
+      throw new QwenError('no-webgpu', noWebGpu());
+    }
+    const { startWorkerService } = await import('./worker-service.ts');
+    return Engine.connect(startWorkerService, options);
+  }
+
+  /**
+   * Loads through a service made elsewhere.
+   * @internal
+   */
+  static async connect(
+    makeService: (onCrash: (error: QwenError) => void) => EngineService,
+    options: LoadOptions,
+  ): Promise<Engine> {
+    const { signal, onProgress, ...plain } = options;
+    throwIfAborted(signal);
+    const engine = new Engine(makeService);
+    try {
+      const settings: ServiceLoadOptions = {
+        ...plain,
+        model: absolute(plain.model),
+        ...(plain.mmproj === undefined ? undefined : { mmproj: absolute(plain.mmproj) }),
+      };
+      engine.#info = await engine.#call(signal, (id) => engine.#service.load(id, settings, onProgress));
+      return engine;
+    } catch (error) {
+      engine.dispose().catch(() => {}); // the first error is the one to tell, and an abort should not wait
+      throw error;
+    }
+  }
+
+  /** Facts about the model. */
+  get info(): ModelInfo {
+    if (this.#info === undefined) throw disposed();
+    return this.#info;
+  }
+
+  /**
+   * Figures as of the last answer or chunk: totals since load, rates of the last request.
+   * @throws QwenError `disposed`
+   */
+  stats(): EngineStats {
+    if (this.#gone) throw this.#gone;
+    if (this.#stats === undefined) throw disposed();
+    return this.#stats;
+  }
+
+  /** Token ids of a text. Markers in it are plain text unless `special` is set. */
+  async tokenize(text: string, options?: TokenizeOptions): Promise<number[]> {
+    return this.#guarded(() => this.#service.tokenize(text, options));
+  }
+
+  /** The text of token ids; U+FFFD for bytes that are no UTF-8. */
+  async detokenize(ids: readonly number[], options?: DetokenizeOptions): Promise<string> {
+    return this.#guarded(() => this.#service.detokenize(ids, options));
+  }
+
+  /** Raw logits `[n_vocab]` after the last of `ids`; with `all`, `[ids.length, n_vocab]` after each of them. */
+  logits(ids: readonly number[], options: { all?: boolean; signal?: AbortSignal } = {}): Promise<Float32Array> {
+    return this.#call(options.signal, (id) => this.#service.logits(id, ids, options.all ?? false));
+  }
+
+  /** Ends running requests, frees the GPU's memory, stops the worker. Later calls fail with `disposed`; this one may be repeated. */
+  dispose(): Promise<void> {
+    this.#disposal ??= this.#dispose();
+    return this.#disposal;
+  }
+
+  async #dispose(): Promise<void> {
+    const crashed = this.#gone !== undefined;
+    this.#fail(disposed());
+    if (!crashed) await this.#service.dispose();
+  }
+
+  /** Ends every waiting call, and all that come. */
+  #fail(error: QwenError): void {
+    this.#gone = error;
+    for (const reject of this.#waiting) reject(error);
+    this.#waiting.clear();
+  }
+
+  /** Runs a call that can be aborted, and keeps the figures that come with its answer. */
+  async #call<T>(signal: AbortSignal | undefined, start: (id: number) => Promise<Reply<T>>): Promise<T> {
+    throwIfAborted(signal);
+    const id = this.#nextId++;
+    const abort = () => {
+      this.#service.abort(id).catch(() => {}); // the call itself already ends with the signal's reason
+    };
+    signal?.addEventListener('abort', abort, { once: true });
+    try {
+      const { result, stats } = await abortable(
+        this.#guarded(() => start(id)),
+        signal,
+      );
+      this.#stats = stats;
+      return result;
+    } finally {
+      signal?.removeEventListener('abort', abort);
+    }
+  }
+
+  #guarded<T>(start: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (this.#gone) {
+        reject(this.#gone);
+        return;
+      }
+      this.#waiting.add(reject);
+      start()
+        .then(resolve, reject)
+        .finally(() => this.#waiting.delete(reject));
+    });
+  }
+
+  #creator<Request extends { stream?: boolean | null }, Whole, Chunk>(
+    send: (id: number, request: Request, onChunk?: OnChunk<Chunk>) => Promise<Reply<Whole | undefined>>,
+  ): Creator<Request, Whole, Chunk> {
+    const create = async (request: Request, { signal }: RequestOptions = {}) => {
+      const plain = cloneable(request);
+      if (!plain?.stream) return (await this.#call(signal, (id) => send(id, plain))) as Whole;
+      return this.#stream<Chunk>(signal, (id, onChunk) => send(id, plain, onChunk));
+    };
+    return { create } as Creator<Request, Whole, Chunk>;
+  }
+
+  async #stream<Chunk>(
+    signal: AbortSignal | undefined,
+    start: (id: number, onChunk: OnChunk<Chunk>) => Promise<Reply<unknown>>,
+  ): Promise<AsyncIterableIterator<Chunk>> {
+    throwIfAborted(signal);
+    const controller = new AbortController();
+    const abort = () => controller.abort(signal?.reason);
+    signal?.addEventListener('abort', abort, { once: true });
+    const channel = new Channel<Chunk>(() => controller.abort());
+    this.#call(controller.signal, (id) =>
+      start(id, (chunk, stats) => {
+        this.#stats = stats;
+        channel.push(chunk);
+      }),
+    )
+      .then(
+        () => channel.close(),
+        (error) => channel.fail(error),
+      )
+      .finally(() => signal?.removeEventListener('abort', abort));
+    await channel.opened;
+    return channel;
+  }
+}
+
+/** Addresses as the page means them: a worker would resolve relative ones against its own script. */
+function absolute(input: ModelInput): ModelInput {
+  const resolve = (url: string) => {
+    const base = typeof document === 'undefined' ? globalThis.location?.href : document.baseURI;
+    return base !== undefined && URL.canParse(url, base) ? new URL(url, base).href : url;
+  };
+  if (typeof input === 'string') return resolve(input);
+  if (Array.isArray(input)) return input.map((part) => (typeof part === 'string' ? resolve(part) : part)) as ModelInput;
+  return input;
+}
+
+/** A copy that can cross a worker's border; what JSON cannot hold has no place in a request. */
+function cloneable<Request>(request: Request): Request {
+  try {
+    return structuredClone(request);
+  } catch (cause) {
+    throw new QwenError('invalid-request', 'The request holds a function or another value that is no plain data.', {
+      param: 'request',
+      cause,
+    });
+  }
+}
+
+function disposed(): QwenError {
+  return new QwenError('disposed', 'This engine was disposed. Call Engine.load for a new one.');
+}
+
+function noWebGpu(): string {
+  if (typeof navigator === 'undefined' || typeof Worker === 'undefined' || typeof document === 'undefined') {
+    return "There is no WebGPU here. In Node, pass gpu: Dawn's, by create([]) of the package webgpu.";
+  }
+  if (!globalThis.isSecureContext) {
+    return 'WebGPU needs a secure page: open this one over https, or from localhost.';
+  }
+  return 'This browser has no WebGPU. Use a recent Chrome or Edge, Safari 26, or Firefox 141; on Linux, Chrome may need chrome://flags/#enable-unsafe-webgpu.';
+}

@@ -1,0 +1,4 @@
+/** OpenAI-shaped requests on a loaded model. Knows no GPU. */
+export { type Creator, Engine } from './engine.ts';
+export type { DetokenizeOptions, TokenizeOptions } from './service.ts';
+export type * from './types.ts';

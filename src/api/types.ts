@@ -1,0 +1,173 @@
+/**
+ * Requests and answers in OpenAI's shapes, as far as this package serves them. Fields beyond OpenAI's have vLLM's names
+ * and meanings. `null` means the same as leaving a field out.
+ */
+import type { SamplingRequest } from '../text/index.ts';
+
+export interface TextPart {
+  type: 'text';
+  text: string;
+}
+
+export interface ChatMessage {
+  /** `developer` is read as `system`; at most one of them, and first. */
+  role: 'system' | 'developer' | 'user' | 'assistant';
+  content: string | TextPart[] | null;
+  /** What the assistant thought in an earlier turn; the template decides whether the model sees it again. */
+  reasoning_content?: string | null;
+  name?: string;
+}
+
+/** Fields that chat and bare completions share. */
+export interface GenerationRequest extends SamplingRequest {
+  /** Accepted and echoed; an engine holds one model. */
+  model?: string | null;
+  /** Number of answers; only 1. */
+  n?: number | null;
+  /** Up to 16 strings that end the answer; they are not part of it. Looked for in the answer, not in the reasoning. */
+  stop?: string | string[] | null;
+  stream?: boolean | null;
+  stream_options?: { include_usage?: boolean | null } | null;
+  /** Go on after the model ended its turn, until `max_tokens`. */
+  ignore_eos?: boolean | null;
+  /** Adds `token_ids` to choices and `prompt_token_ids` to the answer. */
+  return_token_ids?: boolean | null;
+}
+
+export interface ChatCompletionRequest extends GenerationRequest {
+  messages: ChatMessage[];
+  /** Tokens of reasoning and answer together. Default: what the context leaves. */
+  max_completion_tokens?: number | null;
+  /** Older name of `max_completion_tokens`. */
+  max_tokens?: number | null;
+  logprobs?: boolean | null;
+  /** 0 to 20 alternatives a token; needs `logprobs`. */
+  top_logprobs?: number | null;
+  /** Whether the model reasons before it answers. Default: the template's, which is `true`. */
+  enable_thinking?: boolean | null;
+  /** Variables for the chat template, such as `enable_thinking`. */
+  chat_template_kwargs?: Record<string, unknown> | null;
+}
+
+export interface CompletionRequest extends GenerationRequest {
+  /** Text, in which markers such as `<|im_end|>` count as control tokens, or token ids. */
+  prompt: string | number[];
+  /** Default 16, as OpenAI's. */
+  max_tokens?: number | null;
+  /** Repeats the prompt before the answer. */
+  echo?: boolean | null;
+  /** 0 to 20 alternatives a token. */
+  logprobs?: number | null;
+}
+
+/** `stop`: the model ended its turn, or a stop string came. `length`: `max_tokens` or the context ran out. */
+export type FinishReason = 'stop' | 'length';
+
+export interface Usage {
+  prompt_tokens: number;
+  completion_tokens: number;
+  total_tokens: number;
+  /** Prompt tokens whose state was still there from an earlier request. */
+  prompt_tokens_details: { cached_tokens: number };
+  /** Tokens up to and with `</think>`. */
+  completion_tokens_details: { reasoning_tokens: number };
+}
+
+export interface TopLogprob {
+  /** The token as text; U+FFFD where its bytes are no whole character. */
+  token: string;
+  /** Natural logarithm of the probability under the model's own distribution: temperature 1, before penalties. */
+  logprob: number;
+  bytes: number[];
+}
+
+export interface TokenLogprobs extends TopLogprob {
+  top_logprobs: TopLogprob[];
+}
+
+export interface ChatLogprobs {
+  content: TokenLogprobs[];
+}
+
+/** Parallel arrays, one entry a token. */
+export interface CompletionLogprobs {
+  tokens: string[];
+  token_logprobs: number[];
+  /** Token text to log probability; `null` when no alternatives were asked for. */
+  top_logprobs: Record<string, number>[] | null;
+  /** Where the token begins in `text`, in UTF-16 code units. */
+  text_offset: number[];
+}
+
+export interface ChatCompletion {
+  id: string;
+  object: 'chat.completion';
+  /** Seconds since 1970. */
+  created: number;
+  model: string;
+  choices: {
+    index: number;
+    message: { role: 'assistant'; content: string | null; reasoning_content: string | null; refusal: null };
+    logprobs: ChatLogprobs | null;
+    finish_reason: FinishReason;
+    token_ids?: number[];
+  }[];
+  usage: Usage;
+  prompt_token_ids?: number[];
+}
+
+export interface ChatCompletionChunk {
+  id: string;
+  object: 'chat.completion.chunk';
+  created: number;
+  model: string;
+  /** Empty in the last chunk, which carries `usage`. */
+  choices: {
+    index: number;
+    delta: { role?: 'assistant'; content?: string; reasoning_content?: string };
+    logprobs: ChatLogprobs | null;
+    finish_reason: FinishReason | null;
+    token_ids?: number[];
+  }[];
+  /** With `stream_options.include_usage`: `null` but for the last chunk. */
+  usage?: Usage | null;
+  prompt_token_ids?: number[];
+}
+
+/** Of a bare completion; its chunks have the same shape. */
+export interface Completion {
+  id: string;
+  object: 'text_completion';
+  created: number;
+  model: string;
+  choices: {
+    index: number;
+    text: string;
+    logprobs: CompletionLogprobs | null;
+    finish_reason: FinishReason;
+    token_ids?: number[];
+    prompt_token_ids?: number[];
+  }[];
+  usage: Usage;
+}
+
+export interface CompletionChunk {
+  id: string;
+  object: 'text_completion';
+  created: number;
+  model: string;
+  choices: {
+    index: number;
+    text: string;
+    logprobs: CompletionLogprobs | null;
+    finish_reason: FinishReason | null;
+    token_ids?: number[];
+    prompt_token_ids?: number[];
+  }[];
+  usage?: Usage | null;
+}
+
+export interface RequestOptions {
+  /** Ends the request with the signal's reason, an `AbortError` unless another was chosen. */
+  signal?: AbortSignal;
+}

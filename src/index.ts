@@ -1,0 +1,17 @@
+/**
+ * Qwen 3.5 in the browser, on WebGPU, from unmodified GGUF files.
+ *
+ * @packageDocumentation
+ */
+export type { Creator, DetokenizeOptions, TokenizeOptions } from './api/index.ts';
+export { Engine } from './api/index.ts';
+export type * from './api/types.ts';
+export type {
+  EngineStats,
+  LoadOptions,
+  LoadProgress,
+  ModelInfo,
+  ModelInput,
+  StoreKind,
+} from './engine/types.ts';
+export { QwenError, type QwenErrorCode, type QwenErrorDetails } from './errors.ts';
