@@ -15,3 +15,5 @@ export type {
   StoreKind,
 } from './engine/types.ts';
 export { QwenError, type QwenErrorCode, type QwenErrorDetails } from './errors.ts';
+export type { StoredFile } from './weights/index.ts';
+export { deleteStored, listStored } from './weights/index.ts';
