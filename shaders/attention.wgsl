@@ -65,7 +65,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 
   for (var tile = split * params.split_length; tile < end; tile += u32(TILE)) {
     let key = tile + lane;
-    var score: array<f32, ROWS>;
+    // Zeroed in words: declared without a value, the array kept the last tile's scores on lavapipe (Mesa 25.0, Dawn 0.6.2).
+    var score = array<f32, ROWS>();
     if (key < end) {
       for (var d = 0u; d < u32(LANES); d++) {
         let k = unpack_kv(k_cache[cache_at + key * u32(LANES) + d]);
