@@ -64,7 +64,7 @@ export function scriptedEngine(...scripts: Script[]): ChatEngine {
       decodeTokensPerSecond: 21.44,
       timeToFirstTokenMs: 640,
       promptTokens: 214,
-      reusedTokens: 180,
+      reusedTokens: 180 * asked,
       completionTokens: 96,
       gpuBytes: 5.9e9,
       peakGpuBytes: 6.1e9,

@@ -143,6 +143,7 @@ export class Conversation {
     const showSoon = oncePerFrame(() => isRunning(turn) && show(turn));
     this.changed();
 
+    const before = await currentStats(engine);
     let firstTokenAt = 0;
     let usage: { prompt_tokens: number; completion_tokens: number } | undefined;
     let phase: AnswerPhase = 'done';
@@ -178,7 +179,16 @@ export class Conversation {
     const endedAt = performance.now();
     turn = { ...turn, phase, error, thinkingMs: turn.thinkingMs ?? thinkingTime(turn, endedAt) };
     if (firstTokenAt > 0 && phase !== 'failed') {
-      turn = { ...turn, figures: await figures(engine, usage, firstTokenAt - turn.askedAt, endedAt - firstTokenAt) };
+      turn = {
+        ...turn,
+        figures: figures(
+          before,
+          await currentStats(engine),
+          usage,
+          firstTokenAt - turn.askedAt,
+          endedAt - firstTokenAt,
+        ),
+      };
     }
     if (this.running === running) this.running = undefined;
     show(turn);
@@ -205,24 +215,28 @@ function requestMessages(turns: readonly Turn[], system: string): ChatRequestMes
   return system.trim() === '' ? said : [{ role: 'system', content: system }, ...said];
 }
 
-/** The engine's own figures where it has them; else what could be seen from here. */
-async function figures(
-  engine: ChatEngine,
+/** An engine that was unloaded meanwhile has no figures any more; an answer stands all the same. */
+function currentStats(engine: ChatEngine): Promise<EngineStats | undefined> {
+  return new Promise<EngineStats>((resolve) => resolve(engine.stats())).catch(() => undefined);
+}
+
+/** The engine's own figures where it has them (counts are totals, so what was there before is taken off); else what could be seen from here. */
+function figures(
+  before: EngineStats | undefined,
+  after: EngineStats | undefined,
   usage: { prompt_tokens: number; completion_tokens: number } | undefined,
   firstTokenMs: number,
   restMs: number,
-): Promise<AnswerFigures> {
-  // An engine that was unloaded meanwhile has no figures any more; the answer stands all the same.
-  const stats = await new Promise<EngineStats>((resolve) => resolve(engine.stats())).catch(() => undefined);
-  const completionTokens = usage?.completion_tokens ?? 0;
+): AnswerFigures {
+  const completionTokens = usage?.completion_tokens ?? (after?.completionTokens ?? 0) - (before?.completionTokens ?? 0);
   return {
     decodeTokensPerSecond:
-      stats?.decodeTokensPerSecond ||
+      after?.decodeTokensPerSecond ||
       (completionTokens > 1 && restMs > 0 ? ((completionTokens - 1) * 1000) / restMs : 0),
-    prefillTokensPerSecond: stats?.prefillTokensPerSecond ?? 0,
-    timeToFirstTokenMs: stats?.timeToFirstTokenMs || firstTokenMs,
-    promptTokens: usage?.prompt_tokens ?? 0,
-    reusedTokens: stats?.reusedTokens ?? 0,
+    prefillTokensPerSecond: after?.prefillTokensPerSecond ?? 0,
+    timeToFirstTokenMs: after?.timeToFirstTokenMs || firstTokenMs,
+    promptTokens: usage?.prompt_tokens ?? (after?.promptTokens ?? 0) - (before?.promptTokens ?? 0),
+    reusedTokens: (after?.reusedTokens ?? 0) - (before?.reusedTokens ?? 0),
     completionTokens,
   };
 }

@@ -1,0 +1,5 @@
+import './page.css';
+import { applyTheme, readSettings } from './settings.ts';
+import './page.ts';
+
+applyTheme(readSettings().theme);

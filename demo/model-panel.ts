@@ -1,0 +1,166 @@
+import { html, nothing, type TemplateResult } from 'lit';
+import { customElement, property, state } from 'lit/decorators.js';
+import { formatBytes } from '../src/ui/format.ts';
+import { type Device, judge } from './device.ts';
+import { PageElement } from './element.ts';
+import { downloadBytes, embeddedModel, type PublishedSize, publishedSizes } from './models.ts';
+import { readSettings, saveSettings } from './settings.ts';
+import { strings } from './strings.ts';
+
+/** Where a model comes from: the page itself, an address, or files. Tells `choose` with what was chosen. */
+@customElement('demo-models')
+export class ModelPanel extends PageElement {
+  @property({ attribute: false }) device?: Device;
+  @state() private settings = readSettings();
+  /** Name of the published size whose address is being asked for. */
+  @state() private asking?: string;
+  @state() private invalid = '';
+
+  protected override render() {
+    return html`
+      <section>
+        <div class="row">
+          <div class="row-text">
+            <h3>${strings.testModel}</h3>
+            <p class="quiet">${strings.testModelHint}</p>
+          </div>
+          <span class="quiet figure">${formatBytes(embeddedModel.bytes)}</span>
+          <button class="button" @click=${() => this.choose(embeddedModel.url)}>${strings.load}</button>
+        </div>
+      </section>
+      <section>
+        <h3>${strings.fromAddress}</h3>
+        ${this.addressForm('')}
+        <p class="quiet">${strings.addressHint}</p>
+        ${this.recent()}
+      </section>
+      <section>
+        <h3>${strings.fromFiles}</h3>
+        <div class="row">
+          <label class="button file">${strings.chooseFiles}
+            <input type="file" multiple accept=".gguf" @change=${this.onFiles}></label>
+          <p class="quiet row-text">${strings.filesHint}</p>
+        </div>
+      </section>
+      <section>
+        <h3>${strings.published}</h3>
+        <p class="quiet">${strings.publishedHint}</p>
+        ${this.device?.software ? html`<p class="notice">${strings.softwareGpu}</p>` : nothing}
+        <label class="stated"><span>${strings.statedMemory}</span>
+          <input type="number" min="1" max="10000" step="any" inputmode="decimal" .value=${String(this.settings.memoryGb ?? '')}
+            @input=${this.onMemory}></label>
+        <ul class="sizes">${publishedSizes.map((size) => this.sizeRow(size))}</ul>
+        ${this.explanation()}
+      </section>`;
+  }
+
+  private sizeRow(size: PublishedSize): TemplateResult {
+    const { name, shape } = size;
+    const { memoryGb } = this.settings;
+    const judgement = this.device && judge(size, this.device, memoryGb === undefined ? undefined : memoryGb * 1e9);
+    const kind =
+      'experts' in shape.ffn ? strings.sparseKind(shape.ffn.experts, shape.ffn.used) : strings.denseKind(shape.layers);
+    const open = this.asking === name;
+    const toggle = () => {
+      this.asking = open ? undefined : name;
+      this.invalid = '';
+    };
+    return html`
+      <li>
+        <div class="row">
+          <div class="row-text">
+            <h4>${name}</h4>
+            <p class="quiet">${kind} · ${strings.downloadOf(downloadBytes(size))}</p>
+            ${
+              judgement
+                ? html`<p class="verdict"><span class="mark ${judgement.verdict}">${strings.verdicts[judgement.verdict]}</span>
+                    <span class="quiet">${judgement.reason} ${judgement.storage ?? ''}</span></p>`
+                : nothing
+            }
+          </div>
+          <button class="button" aria-expanded=${open} aria-label="${name}: ${strings.giveAddress}" @click=${toggle}>
+            ${strings.giveAddress}</button>
+        </div>
+        ${open ? this.addressForm(name) : nothing}
+      </li>`;
+  }
+
+  /** @param size name of the published size it is for; empty for any model */
+  private addressForm(size: string): TemplateResult {
+    const id = `address-${size || 'any'}`;
+    const known = size ? (this.settings.addresses[size] ?? '') : (this.settings.recent[0] ?? '');
+    const example = size ? strings.addressExample.replace('Qwen3.5-9B', size) : strings.addressExample;
+    const invalid = this.invalid === id;
+    return html`
+      <form class="address" novalidate @submit=${(event: SubmitEvent) => this.onAddress(event, size, id)}>
+        <input type="url" name="url" required spellcheck="false" autocomplete="off" aria-label=${size ? `${strings.address}: ${size}` : strings.address}
+          aria-invalid=${invalid} aria-describedby=${invalid ? `${id}-error` : nothing} placeholder=${example} .value=${known}>
+        <button class="button primary">${strings.load}</button>
+        ${invalid ? html`<p class="invalid" id="${id}-error" role="alert">${strings.addressInvalid}</p>` : nothing}
+      </form>`;
+  }
+
+  private recent(): TemplateResult | typeof nothing {
+    const rest = this.settings.recent.slice(1);
+    if (rest.length === 0) return nothing;
+    return html`
+      <h4>${strings.recent}</h4>
+      <ul class="plain">
+        ${rest.map((url) => html`<li><button class="link" @click=${() => this.choose(url)}>${url}</button></li>`)}
+      </ul>`;
+  }
+
+  private explanation(): TemplateResult {
+    const { device } = this;
+    const bytes = (value: number | undefined) => (value === undefined ? strings.facts.untold : formatBytes(value));
+    return html`
+      <details class="how">
+        <summary>${strings.howKnown}</summary>
+        ${strings.howKnownText.map((text) => html`<p>${text}</p>`)}
+        ${
+          device
+            ? html`<dl class="facts">
+                <div><dt>${strings.facts.adapter}</dt><dd>${device.adapter}</dd></div>
+                <div><dt>${strings.facts.maxBuffer}</dt><dd>${bytes(device.maxBufferBytes)}</dd></div>
+                <div><dt>${strings.facts.maxBinding}</dt><dd>${bytes(device.maxBindingBytes)}</dd></div>
+                <div><dt>${strings.facts.memory}</dt>
+                  <dd>${device.memoryBytes === undefined ? strings.facts.untold : `${device.memoryBytes / 2 ** 30} GB`}</dd></div>
+                <div><dt>${strings.facts.freeStorage}</dt><dd>${bytes(device.freeStorageBytes)}</dd></div>
+              </dl>
+              <p>${strings.largeTensors}</p>`
+            : nothing
+        }
+      </details>`;
+  }
+
+  private onAddress(event: SubmitEvent, size: string, id: string): void {
+    event.preventDefault();
+    const form = event.currentTarget as HTMLFormElement;
+    const url = String(new FormData(form).get('url') ?? '').trim();
+    const valid = URL.canParse(url, document.baseURI) && /^(https?:\/\/|\.{0,2}\/)/i.test(url);
+    this.invalid = valid ? '' : id;
+    if (!valid) {
+      form.querySelector('input')?.focus();
+      return;
+    }
+    if (size) saveSettings({ addresses: { ...this.settings.addresses, [size]: url } });
+    this.choose(url);
+  }
+
+  private onFiles(event: Event): void {
+    const input = event.currentTarget as HTMLInputElement;
+    if (input.files?.length) this.choose([...input.files]);
+    input.value = '';
+  }
+
+  private onMemory(event: Event): void {
+    const gigabytes = (event.currentTarget as HTMLInputElement).valueAsNumber;
+    this.settings = saveSettings({ memoryGb: gigabytes > 0 ? gigabytes : undefined });
+  }
+
+  private choose(model: string | File[]): void {
+    this.asking = undefined;
+    this.tell('choose', model);
+    this.settings = readSettings();
+  }
+}

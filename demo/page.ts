@@ -1,0 +1,360 @@
+import { html, nothing, type TemplateResult } from 'lit';
+import { customElement, query, state } from 'lit/decorators.js';
+import { type EngineStats, listStored, type ModelInput, type StoredFile, type StoreKind } from '../src/index.ts';
+import { formatRate } from '../src/ui/format.ts';
+import { icons } from '../src/ui/icons.ts';
+import type { QwenChat, QwenChatEvents } from '../src/ui/qwen-chat.ts';
+import '../src/ui/qwen-chat.ts';
+import { type Device, examineDevice } from './device.ts';
+import { PageElement } from './element.ts';
+import { fileName } from './file-name.ts';
+import './model-panel.ts';
+import { embeddedModel } from './models.ts';
+import { pageIcons } from './page-icons.ts';
+import { applyTheme, readSettings, rememberAddress, type Settings, saveSettings } from './settings.ts';
+import './statistics-panel.ts';
+import './storage-panel.ts';
+import { strings } from './strings.ts';
+
+type Panel = 'menu' | 'models' | 'storage';
+
+/** Narrower than this, the left column is a drawer. The style sheet knows the same width. */
+const narrow = matchMedia('(width < 52rem)');
+/** How often the status line looks at the engine's figures while an answer runs. */
+const FIGURES_EVERY_MS = 500;
+
+/** The page around `<qwen-chat>`: which model, where it is kept, how fast it is. */
+@customElement('demo-page')
+export class DemoPage extends PageElement {
+  @state() private device?: Device;
+  @state() private stored: readonly StoredFile[] = [];
+  @state() private storeError?: unknown;
+  @state() private model?: ModelInput;
+  @state() private status: { kind: 'none' | 'ready' | 'failed' | 'stopped' } | { kind: 'loading'; percent?: number } = {
+    kind: 'none',
+  };
+  @state() private stats?: EngineStats;
+  @state() private panel?: Panel;
+  @state() private statistics = false;
+  @state() private theme: Settings['theme'] = readSettings().theme;
+  @state() private dropping = false;
+  @query('qwen-chat') private readonly chat?: QwenChat;
+  @query('dialog') private readonly dialog?: HTMLDialogElement;
+
+  private readonly parameters = new URLSearchParams(location.search);
+  private figuresTimer?: ReturnType<typeof setInterval>;
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    narrow.addEventListener('change', this.onNarrow);
+    document.addEventListener('keydown', this.onKeyDown);
+    for (const type of ['dragover', 'dragleave', 'drop'] as const) window.addEventListener(type, this.onDrag);
+    this.figuresTimer = setInterval(() => this.chat?.busy && this.readFigures(), FIGURES_EVERY_MS);
+    void this.start();
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    narrow.removeEventListener('change', this.onNarrow);
+    document.removeEventListener('keydown', this.onKeyDown);
+    for (const type of ['dragover', 'dragleave', 'drop'] as const) window.removeEventListener(type, this.onDrag);
+    clearInterval(this.figuresTimer);
+  }
+
+  protected override render() {
+    const webgpu = this.device?.webgpu ?? 'ok';
+    return html`
+      ${narrow.matches ? nothing : html`<aside class="sidebar" aria-label=${strings.menu}>${this.sidebar()}</aside>`}
+      <main>
+        <header class="status">
+          ${
+            narrow.matches
+              ? html`<button class="icon-button" title=${strings.menu} aria-label=${strings.menu} @click=${() => this.open('menu')}>
+                  ${pageIcons.menu}</button>`
+              : nothing
+          }
+          <h1 class="hidden-but-spoken">${strings.title}</h1>
+          <button class="status-line" title=${strings.showStatistics} aria-expanded=${this.statistics} aria-controls="statistics-panel"
+            @click=${this.toggleStatistics}>${this.statusLine()}${icons.chevron}</button>
+        </header>
+        <div id="statistics-panel" class="panel" ?hidden=${!this.statistics} role="region" aria-label=${strings.statistics} tabindex="0">
+          ${
+            this.statistics
+              ? html`<demo-statistics .info=${this.ready?.info} .stats=${this.stats}></demo-statistics>`
+              : nothing
+          }
+        </div>
+        ${webgpu === 'ok' ? this.conversation() : this.withoutWebGpu(strings.noWebGpu[webgpu])}
+      </main>
+      <dialog class=${this.panel ?? ''} aria-label=${this.panelTitle()} @close=${this.onClosed} @click=${this.onDialogClick}>
+        ${this.panel ? this.panelContent() : nothing}
+      </dialog>
+      ${this.dropping ? html`<div class="drop" role="status">${strings.dropHere}</div>` : nothing}`;
+  }
+
+  private conversation(): TemplateResult {
+    const store = this.parameters.get('store');
+    const context = Number(this.parameters.get('context'));
+    return html`
+      <qwen-chat manual .store=${(store ?? undefined) as StoreKind | undefined} .contextLength=${context > 0 ? context : undefined}
+        @qwen-load-progress=${this.onProgress} @qwen-ready=${this.onReady} @qwen-error=${this.onError}
+        @qwen-message=${() => this.readFigures()}>
+        ${
+          this.model === embeddedModel.url && !embeddedModel.trained
+            ? html`<div slot="empty" class="welcome">
+                <h2>${strings.testReady}</h2>
+                <p class="quiet">${strings.testReadyHint}</p>
+                <button class="button primary" @click=${() => this.open('models')}>${strings.chooseModel}</button>
+              </div>`
+            : nothing
+        }
+        <div slot="no-model" class="welcome">
+          <h2>${strings.title}</h2>
+          <p class="quiet">${strings.noModelHint}</p>
+          <button class="button primary" @click=${() => this.open('models')}>${strings.chooseModel}</button>
+        </div>
+      </qwen-chat>`;
+  }
+
+  private withoutWebGpu({ title, text }: { title: string; text: string }): TemplateResult {
+    return html`
+      <div class="welcome alone" role="alert">
+        <h2>${title}</h2>
+        <p>${text}</p>
+        <button class="button" @click=${() => location.reload()}>${strings.tryAgain}</button>
+      </div>`;
+  }
+
+  private sidebar(): TemplateResult {
+    const themes = Object.entries(strings.themes) as Array<[Settings['theme'], string]>;
+    const bytes = this.stored.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
+    const whole = this.stored.filter(({ size, storedBytes, url }) => storedBytes >= size && !laterShard(url));
+    return html`
+      <p class="brand">${strings.title}</p>
+      <button class="side-button" @click=${this.newChat}>${icons.plus}<span>${strings.newChat}</span></button>
+      <nav aria-label=${strings.models}>
+        ${whole.length > 0 ? html`<h2>${strings.onThisDevice}</h2>` : nothing}
+        <ul class="plain">
+          ${whole.map(
+            ({ url }) => html`<li><button class="side-button" aria-current=${url === this.modelUrl} title=${url}
+              @click=${() => this.load(url)}><span>${fileName(url).replace(/\.gguf$/i, '')}</span></button></li>`,
+          )}
+        </ul>
+        <button class="side-button" @click=${() => this.open('models')}>${pageIcons.model}<span>${strings.chooseModel}</span></button>
+      </nav>
+      <div class="side-end">
+        <button class="side-button" @click=${() => this.open('storage')}>${pageIcons.disk}
+          <span>${bytes > 0 ? strings.storageUsed(bytes) : strings.storage}</span></button>
+        <fieldset class="themes">
+          <legend class="hidden-but-spoken">${strings.theme}</legend>
+          ${themes.map(
+            ([
+              theme,
+              label,
+            ]) => html`<label><input type="radio" name="theme" value=${theme} .checked=${theme === this.theme}
+              @change=${() => this.setTheme(theme)}><span>${label}</span></label>`,
+          )}
+        </fieldset>
+      </div>`;
+  }
+
+  private panelTitle(): string {
+    const titles = { menu: strings.menu, models: strings.modelsTitle, storage: strings.storageTitle };
+    return this.panel ? titles[this.panel] : '';
+  }
+
+  private panelContent(): TemplateResult {
+    const contents = {
+      menu: () => html`<div class="sidebar">${this.sidebar()}</div>`,
+      models: () => html`<demo-models .device=${this.device} @choose=${this.onChoose}></demo-models>`,
+      storage:
+        () => html`<demo-storage .files=${this.stored} .freeBytes=${this.device?.freeStorageBytes} .error=${this.storeError}
+        @stored-changed=${this.lookAround}></demo-storage>`,
+    };
+    const { panel } = this;
+    if (!panel) return html``;
+    return html`
+      <div class="sheet">
+        <div class="sheet-head">
+          ${panel === 'menu' ? html`<span></span>` : html`<h2>${this.panelTitle()}</h2>`}
+          <button class="icon-button" title=${strings.close} aria-label=${strings.close} @click=${() => this.dialog?.close()}>
+            ${icons.close}</button>
+        </div>
+        ${contents[panel]()}
+      </div>`;
+  }
+
+  private statusLine(): TemplateResult {
+    const name = this.modelName;
+    const { status, ready } = this;
+    switch (status.kind) {
+      case 'loading':
+        return html`<span>${strings.loading(name, status.percent)}</span>`;
+      case 'failed':
+        return html`<span>${strings.loadFailed(name)}</span>`;
+      case 'stopped':
+        return html`<span>${strings.loadStopped(name)}</span>`;
+      case 'none':
+        return html`<span>${strings.noModel}</span>`;
+      default: {
+        const rate =
+          this.stats && this.stats.decodeTokensPerSecond > 0 ? formatRate(this.stats.decodeTokensPerSecond) : '';
+        const facts = [ready?.info.quantization, rate].filter(Boolean).join(' · ');
+        return html`<b>${name}</b><span class="quiet">${facts}</span>`;
+      }
+    }
+  }
+
+  private get ready() {
+    return this.status.kind === 'ready' ? this.chat?.engine : undefined;
+  }
+
+  private get modelUrl(): string {
+    return typeof this.model === 'string' ? new URL(this.model, document.baseURI).href : '';
+  }
+
+  private get modelName(): string {
+    if (this.model === embeddedModel.url) return embeddedModel.name;
+    if (this.ready) return this.ready.info.name;
+    if (typeof this.model === 'string') return fileName(this.model);
+    const [first] = Array.isArray(this.model) ? this.model : [this.model];
+    return first instanceof File ? first.name : strings.noModel;
+  }
+
+  private async start(): Promise<void> {
+    await this.lookAround();
+    await this.updateComplete;
+    if (this.device?.webgpu === 'ok') this.load(this.parameters.get('model') || embeddedModel.url);
+  }
+
+  /** Examines the device and what is stored on it. */
+  private lookAround = async (): Promise<void> => {
+    this.device = await examineDevice();
+    try {
+      this.stored = await listStored();
+      this.storeError = undefined;
+    } catch (error) {
+      this.storeError = error;
+    }
+  };
+
+  private load(model: ModelInput): void {
+    this.dialog?.close();
+    if (!this.chat) return;
+    this.model = model;
+    this.status = { kind: 'loading' };
+    this.stats = undefined;
+    if (typeof model === 'string' && model !== embeddedModel.url) rememberAddress(model);
+    this.showInAddress(model);
+    this.chat.model = model;
+    void this.chat.load().then((engine) => {
+      if (!engine && this.model === model && this.status.kind === 'loading') this.status = { kind: 'stopped' };
+    });
+  }
+
+  /** The page's own address leads back to the model, so that reloading it, or sending it, is enough. */
+  private showInAddress(model: ModelInput): void {
+    if (typeof model === 'string' && model !== embeddedModel.url) this.parameters.set('model', model);
+    else this.parameters.delete('model');
+    const query = this.parameters.toString();
+    history.replaceState(null, '', query ? `?${query}` : location.pathname);
+  }
+
+  private newChat = (): void => {
+    this.dialog?.close();
+    this.chat?.clear();
+  };
+
+  private setTheme(theme: Settings['theme']): void {
+    this.theme = theme;
+    saveSettings({ theme });
+    applyTheme(theme);
+  }
+
+  private toggleStatistics = (): void => {
+    this.statistics = !this.statistics;
+    this.readFigures();
+  };
+
+  private open(panel: Panel): void {
+    this.panel = panel;
+    void this.updateComplete.then(() => {
+      if (!this.dialog?.open) this.dialog?.showModal();
+      this.dialog?.scrollTo(0, 0);
+    });
+    if (panel !== 'menu') void this.lookAround();
+  }
+
+  private readFigures(): void {
+    const engine = this.chat?.engine;
+    if (!engine) return;
+    // An engine that has just been lost has no figures; the chat itself says so.
+    new Promise<EngineStats>((resolve) => resolve(engine.stats())).then(
+      (stats) => {
+        this.stats = stats;
+      },
+      () => {},
+    );
+  }
+
+  private onProgress = ({ detail }: CustomEvent<QwenChatEvents['qwen-load-progress']>): void => {
+    const { phase, loadedBytes, totalBytes } = detail;
+    const percent = phase === 'weights' && totalBytes > 0 ? Math.floor((100 * loadedBytes) / totalBytes) : undefined;
+    this.status = { kind: 'loading', percent };
+  };
+
+  private onReady = (): void => {
+    this.status = { kind: 'ready' };
+    this.readFigures();
+    void this.lookAround();
+    // On a touch screen the keyboard would jump up.
+    if (document.activeElement === document.body && matchMedia('(pointer: fine)').matches) this.chat?.focus();
+  };
+
+  private onError = ({ detail }: CustomEvent<QwenChatEvents['qwen-error']>): void => {
+    if (detail.during === 'load') this.status = { kind: 'failed' };
+    void this.lookAround();
+  };
+
+  private onChoose = ({ detail }: CustomEvent<string | File[]>): void => {
+    this.load(typeof detail === 'string' ? detail : fromFiles(detail));
+  };
+
+  private onNarrow = (): void => {
+    if (this.panel === 'menu') this.dialog?.close();
+    this.requestUpdate();
+  };
+
+  private onClosed = (): void => {
+    this.panel = undefined;
+  };
+
+  /** A click beside the sheet closes it. */
+  private onDialogClick = (event: Event): void => {
+    if (event.target === this.dialog) this.dialog?.close();
+  };
+
+  /** Esc stops an answer wherever the focus is; in the chat itself and in dialogs it has been used already. */
+  private onKeyDown = (event: KeyboardEvent): void => {
+    if (event.key === 'Escape' && !event.defaultPrevented && !this.panel && this.chat?.busy) this.chat.stop();
+  };
+
+  private onDrag = (event: DragEvent): void => {
+    if (!event.dataTransfer?.types.includes('Files') || this.device?.webgpu !== 'ok') return;
+    event.preventDefault();
+    this.dropping = event.type === 'dragover';
+    const files = event.type === 'drop' ? [...event.dataTransfer.files] : [];
+    if (files.length > 0) this.load(fromFiles(files));
+  };
+}
+
+/** Shards in the order of their names, however they were picked. */
+function fromFiles(files: File[]): ModelInput {
+  return files.length === 1 ? files[0] : files.sort((a, b) => a.name.localeCompare(b.name));
+}
+
+/** The second and later files of a model: the first leads to them. */
+function laterShard(url: string): boolean {
+  const [, number] = /-(\d{5})-of-\d{5}\.gguf/i.exec(url) ?? [];
+  return number !== undefined && Number(number) > 1;
+}

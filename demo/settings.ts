@@ -1,0 +1,45 @@
+/**
+ * What the page remembers between visits. In localStorage, not IndexedDB: it is a few words, and the theme must be known
+ * before the first paint.
+ */
+export interface Settings {
+  theme: 'light' | 'dark' | 'system';
+  /** Addresses that were loaded, latest first. */
+  recent: string[];
+  /** Address given for a published size, by its name. */
+  addresses: Record<string, string>;
+  /** GPU memory as stated by the reader, in GB. */
+  memoryGb?: number;
+}
+
+const KEY = 'qwen-webgpu-demo';
+const RECENT = 5;
+const defaults: Settings = { theme: 'system', recent: [], addresses: {} };
+
+export function readSettings(): Settings {
+  try {
+    return { ...defaults, ...(JSON.parse(localStorage.getItem(KEY) ?? '{}') as Partial<Settings>) };
+  } catch {
+    return { ...defaults }; // Storage is forbidden here, or holds something else.
+  }
+}
+
+export function saveSettings(changes: Partial<Settings>): Settings {
+  const settings = { ...readSettings(), ...changes };
+  try {
+    localStorage.setItem(KEY, JSON.stringify(settings));
+  } catch {
+    // Forbidden: the page works, and forgets.
+  }
+  return settings;
+}
+
+export function rememberAddress(url: string): Settings {
+  const { recent } = readSettings();
+  return saveSettings({ recent: [url, ...recent.filter((each) => each !== url)].slice(0, RECENT) });
+}
+
+/** The page's scheme decides for the chat element too: it follows `color-scheme`. */
+export function applyTheme(theme: Settings['theme']): void {
+  document.documentElement.style.colorScheme = theme === 'system' ? 'light dark' : theme;
+}

@@ -1,0 +1,56 @@
+import { html, type TemplateResult } from 'lit';
+import { customElement, property } from 'lit/decorators.js';
+import type { EngineStats, ModelInfo } from '../src/index.ts';
+import { formatBytes, formatDuration, formatNumber, formatRate } from '../src/ui/format.ts';
+import { PageElement } from './element.ts';
+import { strings } from './strings.ts';
+
+/** All figures there are: of the model, of the last answer, since loading. */
+@customElement('demo-statistics')
+export class StatisticsPanel extends PageElement {
+  @property({ attribute: false }) info?: ModelInfo;
+  @property({ attribute: false }) stats?: EngineStats;
+
+  protected override render() {
+    const { info, stats } = this;
+    if (!info || !stats) return html`<p class="quiet">${strings.statisticsNone}</p>`;
+    const { figures } = strings;
+    const experts = info.experts > 0 ? `, ${strings.sparseKind(info.experts, info.expertsUsed)}` : '';
+    return html`
+      ${group(strings.model, [
+        [figures.architecture, info.architecture],
+        [figures.parameters, formatNumber(info.parameters)],
+        [figures.layers, `${info.layers}${experts}`],
+        [figures.context, strings.tokens(info.contextLength)],
+        [figures.file, formatBytes(info.fileBytes)],
+        [figures.quantization, info.quantization],
+        [figures.adapter, info.adapter],
+        [figures.precision, info.precision],
+      ])}
+      ${group(strings.lastAnswer, [
+        [figures.decode, formatRate(stats.decodeTokensPerSecond)],
+        [figures.prefill, formatRate(stats.prefillTokensPerSecond)],
+        [figures.firstToken, stats.timeToFirstTokenMs > 0 ? formatDuration(stats.timeToFirstTokenMs) : '–'],
+        [figures.dispatches, formatNumber(stats.dispatchesPerToken)],
+        [figures.readback, formatBytes(stats.readbackBytesPerToken)],
+        [figures.weightBytes, formatBytes(stats.weightBytesPerToken)],
+      ])}
+      ${group(strings.sinceLoading, [
+        [figures.prompt, strings.tokens(stats.promptTokens)],
+        [figures.reused, strings.tokens(stats.reusedTokens)],
+        [figures.answer, strings.tokens(stats.completionTokens)],
+        [figures.gpuMemory, formatBytes(stats.gpuBytes)],
+        [figures.peakGpuMemory, formatBytes(stats.peakGpuBytes)],
+        [figures.network, formatBytes(stats.bytesFromNetwork)],
+        [figures.store, formatBytes(stats.bytesFromStore)],
+      ])}`;
+  }
+}
+
+function group(title: string, rows: ReadonlyArray<readonly [string, string]>): TemplateResult {
+  return html`
+    <section>
+      <h3>${title}</h3>
+      <dl class="facts">${rows.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
+    </section>`;
+}

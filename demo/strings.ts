@@ -1,0 +1,145 @@
+/** Every word of the page around the chat, in one table. */
+import { formatBytes, formatNumber } from '../src/ui/format.ts';
+
+export const strings = {
+  title: 'Qwen in this tab',
+  newChat: 'New chat',
+  menu: 'Menu',
+  close: 'Close',
+  models: 'Models',
+  chooseModel: 'Choose a model…',
+  onThisDevice: 'On this device',
+  storage: 'Storage',
+  storageUsed: (bytes: number) => `Storage ${formatBytes(bytes)}`,
+  theme: 'Colours',
+  themes: { light: 'Light', dark: 'Dark', system: 'System' },
+
+  // Status line
+  noModel: 'No model',
+  loading: (name: string, percent?: number) => `Loading ${name}${percent === undefined ? '' : ` · ${percent} %`}`,
+  loadFailed: (name: string) => `${name} could not be loaded`,
+  loadStopped: (name: string) => `${name} is not loaded`,
+  showStatistics: 'Show statistics',
+
+  // Before the first message
+  testReady: 'The test model is ready',
+  testReadyHint:
+    'It has random weights: it proves that the machinery runs in this browser, and answers gibberish. Choose a real model to talk to.',
+  noModelHint: 'Choose a model to talk to. It runs in this tab; nothing you write leaves this device.',
+
+  // Models
+  modelsTitle: 'Choose a model',
+  testModel: 'Test model, ships with this page',
+  testModelHint: 'Random weights. It only proves that the machinery works here, and answers gibberish.',
+  load: 'Load',
+  fromAddress: 'From an address',
+  address: 'Address of a GGUF file',
+  addressExample: 'https://host/path/Qwen3.5-9B-Q4_K_M.gguf',
+  addressHint:
+    'Any server that allows this page to read from it (CORS). Of a model in several files, give the first; the others are found by name.',
+  addressInvalid: 'This is not an address. It should look like https://host/path/model.gguf.',
+  recent: 'Used before',
+  fromFiles: 'From files on this device',
+  chooseFiles: 'Choose files…',
+  filesHint: 'Or drop them anywhere on the page. Of a model in several files, take all of them.',
+  dropHere: 'Drop GGUF files to load them',
+  published: 'The published Qwen 3.5 models',
+  publishedHint: 'Sizes are for 4-bit files. This page knows no download address: give the one of the file you trust.',
+  giveAddress: 'Address…',
+  denseKind: (layers: number) => `dense, ${layers} layers`,
+  sparseKind: (experts: number, used: number) => `${experts} experts a layer, ${used} used at a time`,
+  downloadOf: (bytes: number) => `about ${formatBytes(bytes)} to download`,
+  verdicts: {
+    fits: 'Fits',
+    likely: 'Should fit',
+    unknown: 'Cannot be told',
+    'too-large': 'Too large',
+  },
+  needsOfStated: (need: string, stated: string) => `Needs about ${need} of the ${stated} you stated.`,
+  needsOfAtLeast: (need: string, has: string, atLeast: boolean) =>
+    `Needs about ${need}; this device has ${atLeast ? 'at least' : 'about'} ${has}.`,
+  needsOfAbout: (need: string, has: string) => `Needs about ${need}; this device has about ${has}.`,
+  needsMore: (need: string, has: string) =>
+    `Needs about ${need}. The browser tells only that this device has ${has} or more.`,
+  needsUntold: (need: string) => `Needs about ${need}. The browser does not tell how much memory there is.`,
+  storageShort: (free: number) => `Too large to be stored: the browser grants ${formatBytes(free)}.`,
+  statedMemory: 'Memory the GPU can use, in GB, if you know it',
+  softwareGpu:
+    'WebGPU is imitated by the processor here: small models answer slowly, large ones are out of the question.',
+  howKnown: 'How do you know?',
+  howKnownText: [
+    'The download is computed from each model’s published shape: 4.5 bits a weight (Q4_K) in the layers, 6.6 bits (Q6_K) in the token tables. Real files differ by a tenth or so.',
+    'The memory is that, plus keys, values and states for 32,768 tokens of context, plus 0.4 GB of working space, with all experts resident.',
+    'No browser tells how much memory a GPU has. “Should fit” means that it takes less than half of the memory the browser admits to, which it rounds and caps. A GPU with memory of its own may have less than that. If you know better, state it above: on Apple silicon about three quarters of the machine’s memory, on a graphics card what is printed on its box.',
+  ],
+  facts: {
+    adapter: 'GPU',
+    maxBuffer: 'Largest buffer',
+    maxBinding: 'Largest part a program can see',
+    memory: 'Memory (rounded and capped by the browser)',
+    freeStorage: 'Room for storing',
+    untold: 'not told',
+  },
+  largeTensors: 'Larger tensors are split over several buffers, so these two limits exclude no model.',
+  unnamedGpu: 'not named by the browser',
+
+  // Storage
+  storageTitle: 'Stored on this device',
+  storageEmpty: 'Nothing is stored yet. Downloaded models are kept here, so that they need to come only once.',
+  storageFree: (free: number) => `The browser grants ${formatBytes(free)} more.`,
+  storedWhole: (bytes: number) => formatBytes(bytes),
+  storedPart: (stored: number, whole: number) => `${formatBytes(stored)} of ${formatBytes(whole)}`,
+  delete: 'Delete',
+  deleteNamed: (name: string) => `Delete ${name}`,
+  deleteAll: 'Delete everything',
+  reallyDelete: 'Really delete?',
+  storageFailed: 'The browser’s storage cannot be read',
+
+  // Statistics
+  statistics: 'Statistics',
+  statisticsNone: 'Load a model to see its figures.',
+  model: 'Model',
+  lastAnswer: 'Last answer',
+  sinceLoading: 'Since loading',
+  figures: {
+    architecture: 'Architecture',
+    parameters: 'Parameters',
+    layers: 'Layers',
+    context: 'Context',
+    file: 'File',
+    quantization: 'Mostly',
+    adapter: 'GPU',
+    precision: 'Arithmetic',
+    decode: 'Answering',
+    prefill: 'Reading',
+    firstToken: 'First token after',
+    prompt: 'Prompt',
+    reused: 'Reused of it',
+    answer: 'Answer',
+    gpuMemory: 'GPU memory',
+    peakGpuMemory: 'Most GPU memory',
+    dispatches: 'Dispatches a token',
+    readback: 'Read back a token',
+    weightBytes: 'Weights read a token',
+    network: 'From the network',
+    store: 'From this device',
+  },
+  tokens: (count: number) => `${formatNumber(count)} ${count === 1 ? 'token' : 'tokens'}`,
+
+  // No WebGPU
+  noWebGpu: {
+    insecure: {
+      title: 'WebGPU needs a secure page',
+      text: 'Browsers allow it only over https or from this very computer. Open this page at an https address, or at localhost.',
+    },
+    missing: {
+      title: 'This browser has no WebGPU',
+      text: 'Models run here on the graphics processor, and that takes WebGPU. It is in current versions of Chrome and Edge, in Safari 26 and in Firefox 141 on Windows. On Linux, Chrome may want chrome://flags/#enable-unsafe-webgpu.',
+    },
+    'no-adapter': {
+      title: 'This browser offers no graphics processor',
+      text: 'It knows WebGPU but gives this page no adapter. Hardware acceleration may be switched off in its settings, or the driver may be on its block list: chrome://gpu tells which. Restarting the browser helps after the GPU crashed.',
+    },
+  },
+  tryAgain: 'Try again',
+} as const;
