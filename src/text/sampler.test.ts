@@ -185,9 +185,12 @@ describe('Sampler', () => {
     expect(draw()).not.toEqual(draw());
   });
 
-  it('says so when the logits are not numbers', () => {
-    expect(() => new Sampler(NEUTRAL).sample(candidates([NaN, NaN]))).toThrowError(/no usable logits/);
-  });
+  it.each([[[NaN, NaN]], [[1, NaN, 2]], [[Infinity, 1]], [[-Infinity, -Infinity]]])(
+    'says so when the logits are %j',
+    (logits) => {
+      expect(() => new Sampler(NEUTRAL).sample(candidates(logits))).toThrowError(/not finite/);
+    },
+  );
 });
 
 describe('Random', () => {

@@ -51,12 +51,6 @@ export class Sampler {
     const order = byLogit(ids, logits);
     const complete = ids.length >= vocabularySize;
     const max = logits[order[0]];
-    if (!(max > -Infinity && max < Infinity)) {
-      throw new QwenError(
-        'shader',
-        `The model gave no usable logits (the largest is ${max}). This is a bug, or a damaged file: load with store 'none', and with precision 'f32'.`,
-      );
-    }
 
     // Weights relative to the likeliest token: no overflow, and exact near 1.
     const weights = Float64Array.from(order, (index) => Math.exp((logits[index] - max) / temperature));
@@ -77,6 +71,12 @@ export class Sampler {
     const cumulative = new Float64Array(kept);
     let sum = 0;
     for (let i = 0; i < kept; i++) cumulative[i] = sum += weights[i];
+    if (!(sum > 0 && sum < Infinity)) {
+      throw new QwenError(
+        'shader',
+        `The model gave logits that are not finite numbers (the first is ${max}). Load with precision 'f32'; if it happens again the file is damaged, or this is a bug.`,
+      );
+    }
     const outside = cut ? EXACTLY_NOTHING : this.#outside(candidates, max, weights, sum);
 
     if (topP < 1) {
@@ -144,31 +144,7 @@ function indexAt(cumulative: Float64Array, point: number): number {
   return low;
 }
 
-/**
- * Positions sorted by falling logit, then rising id. A logit's 32 bits, made to rise with falling logits, and a position
- * of 21 bits fill a float64 exactly, so the native sort of numbers does it: 248k logits in 20–30 ms, where a comparator
- * takes ten times that (Node 20).
- */
+/** Positions sorted by falling logit, then rising id. 248k of them take some 65 ms of one core (Node 20). */
 function byLogit(ids: Uint32Array, logits: Float32Array): Uint32Array {
-  const bits = new Uint32Array(logits.buffer, logits.byteOffset, logits.length);
-  const sorted = ascending(ids) ? undefined : Uint32Array.from(ids.keys()).sort((a, b) => ids[a] - ids[b]);
-  const keys = new Float64Array(logits.length);
-  for (let rank = 0; rank < keys.length; rank++) {
-    const word = bits[sorted === undefined ? rank : sorted[rank]];
-    // Negative floats rise with falling value already; positive ones are turned round below them. -0 equals 0.
-    const falling = word === 0x80000000 ? 0x7fffffff : word >>> 31 ? word : 0x7fffffff - word;
-    keys[rank] = falling * POSITIONS + rank;
-  }
-  keys.sort();
-  return Uint32Array.from(keys, (key) => {
-    const rank = key % POSITIONS;
-    return sorted === undefined ? rank : sorted[rank];
-  });
-}
-
-const POSITIONS = 2 ** 21;
-
-function ascending(ids: Uint32Array): boolean {
-  for (let i = 1; i < ids.length; i++) if (ids[i] < ids[i - 1]) return false;
-  return true;
+  return Uint32Array.from(ids.keys()).sort((a, b) => logits[b] - logits[a] || ids[a] - ids[b]);
 }
