@@ -271,6 +271,12 @@ describe('Engine.load', () => {
   });
 });
 
+it('can be imported where there is no page', async () => {
+  expect(typeof document).toBe('undefined');
+  const library = await import('../index.ts');
+  expect(Object.keys(library).sort()).toEqual(['Engine', 'QwenError', 'deleteStored', 'listStored']);
+});
+
 describe('a worker', () => {
   it('that crashes fails every waiting call and all later ones', async () => {
     const engine = await Engine.connect(startWorkerService, { model: 'x' });

@@ -33,9 +33,12 @@ export function startWorkerService(onCrash: (error: QwenError) => void): EngineS
       const patience = new Promise((resolve) => {
         timer = setTimeout(resolve, DISPOSE_GRACE_MS);
       });
-      await Promise.race([remote.dispose(), patience]);
-      clearTimeout(timer);
-      worker.terminate();
+      try {
+        await Promise.race([remote.dispose(), patience]);
+      } finally {
+        clearTimeout(timer);
+        worker.terminate();
+      }
     },
   };
 }
