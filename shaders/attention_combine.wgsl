@@ -1,6 +1,6 @@
 // Merges the splits of attention and applies the gate:
 //   y[t, h, d] = (Σ_s exp(m_s − m) · o_s[d]) / (Σ_s exp(m_s − m) · l_s) · sigmoid(gate[t, h, d])
-//   partial [splits, T, n_head, D] f32 · sums [splits, T, n_head] (m, l) · qg [T, n_head, 2·D] · y [T, n_head, D] f32
+//   partials [splits, T, n_head, D] f32 · sums [splits, T, n_head] (m, l) · qg [T, n_head, 2·D] · y [T, n_head, D] f32
 //   workgroup: one head of one t, D / 4 lanes; grid: (T·n_head)
 //   source: qwen35.md §2.1
 import package::lib::activations::sigmoid4;
@@ -10,7 +10,7 @@ struct Params {
   splits: u32,
 }
 
-@group(1) @binding(0) var<storage, read> partial: array<vec4f>;
+@group(1) @binding(0) var<storage, read> partials: array<vec4f>;
 @group(1) @binding(1) var<storage, read> sums: array<vec2f>;
 @group(1) @binding(2) var<storage, read> qg: array<vec4f>;
 @group(1) @binding(3) var<storage, read_write> y: array<vec4f>;
@@ -32,7 +32,7 @@ fn main(
     let row = s * groups.x + group.x;
     let factor = exp(sums[row].x - m);
     total += factor * sums[row].y;
-    o += factor * partial[row * u32(LANES) + lane];
+    o += factor * partials[row * u32(LANES) + lane];
   }
   let gate = qg[(2u * group.x + 1u) * u32(LANES) + lane];
   y[group.x * u32(LANES) + lane] = o / total * sigmoid4(gate);

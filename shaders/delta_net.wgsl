@@ -84,11 +84,11 @@ fn main(
   for (var c = invocation; c < row; c += groups.x * groups.y * u32(LANES)) {
     var next: array<vec4f, 3>;
     for (var j = 0u; j < 3u; j++) {
-      let from = params.tokens + j;
-      if (from < 3u) {
-        next[j] = conv_state[from * row + c];
+      let input = params.tokens + j;
+      if (input < 3u) {
+        next[j] = conv_state[input * row + c];
       } else {
-        next[j] = conv_input[(from - 3u) * row + c];
+        next[j] = conv_input[(input - 3u) * row + c];
       }
     }
     for (var j = 0u; j < 3u; j++) {

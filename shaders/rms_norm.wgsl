@@ -19,16 +19,16 @@ struct Params {
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let from = (params.first + group.x) * params.columns;
-  let to = group.x * params.columns;
+  let x_at = (params.first + group.x) * params.columns;
+  let y_at = group.x * params.columns;
   var square = 0.0;
   for (var c = lane; c < params.columns; c += u32(LANES)) {
-    let v = x[from + c];
+    let v = x[x_at + c];
     square += dot(v, v);
   }
   let mean = workgroup_sum(square, lane) / f32(params.columns * 4u);
   let scale = 1.0 / sqrt(mean + params.eps);
   for (var c = lane; c < params.columns; c += u32(LANES)) {
-    y[to + c] = x[from + c] * scale * weight[c];
+    y[y_at + c] = x[x_at + c] * scale * weight[c];
   }
 }

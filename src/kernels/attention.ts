@@ -101,12 +101,18 @@ export interface AttentionPlan {
   splitLength: number;
 }
 
-/** Keys a workgroup attends to when there are few queries, so that a long context still fills the device. */
-const DECODE_SPLIT = 256;
+/** Queries for which a long context is cut into splits, so that it still fills the device. */
+const SPLIT_TOKENS = 4;
+/** Shortest split, in keys, and most splits (their partial results must be merged). */
+const MIN_SPLIT = 256;
+const MAX_SPLITS = 64;
+
+/** Rows of partial results (splits × tokens) that a split plan may need; other plans need one per token. */
+export const MAX_PARTIAL_ROWS = SPLIT_TOKENS * MAX_SPLITS;
 
 /** Few queries: many splits. Many: each workgroup walks all keys, and partial results need no memory. */
 export function attentionPlan(tokens: number, capacity: number): AttentionPlan {
-  const splitLength = tokens <= 4 ? Math.min(DECODE_SPLIT, capacity) : capacity;
+  const splitLength = tokens <= SPLIT_TOKENS ? Math.max(MIN_SPLIT, Math.ceil(capacity / MAX_SPLITS)) : capacity;
   return { splits: Math.ceil(capacity / splitLength), splitLength };
 }
 
@@ -153,7 +159,10 @@ export function attention(
       [rowTiles, count, splits],
     );
   }
-  rec.dispatch({ name: 'attention_combine', constants: { LANES: lanes } }, { partial, sums, qg, y }, { splits }, [
-    tokens * heads,
-  ]);
+  rec.dispatch(
+    { name: 'attention_combine', constants: { LANES: lanes } },
+    { partials: partial, sums, qg, y },
+    { splits },
+    [tokens * heads],
+  );
 }
