@@ -80,6 +80,27 @@ describe('a well-formed header', () => {
     });
   });
 
+  test('keeps every string apart, whatever its bytes and length', async () => {
+    const bytes = (...values: number[]) => new Uint8Array(values);
+    const utf8 = (text: string) => new TextEncoder().encode(text);
+    const strings = [
+      utf8('a\0b'),
+      utf8(''),
+      utf8('\0'),
+      utf8('Ġ😀ꙮ'),
+      utf8('x'.repeat(70_000)),
+      utf8('ü'.repeat(65_535 / 2)),
+      utf8('after the long ones'),
+    ];
+    const broken = [bytes(0xc3), bytes(0xa4, 0x62), bytes(0xed, 0xa0, 0x80), bytes(0xf0, 0x9f), bytes(0xff), utf8('z')];
+    for (const list of [strings, broken, [...strings, ...broken, ...strings]]) {
+      const out = header(0, 1).scalar('string', 'k').scalar('u32', 9).scalar('u32', 8).scalar('u64', list.length);
+      for (const string of list) out.scalar('u64', string.length).bytes(string);
+      const { metadata } = await read(out.finish());
+      expect(metadata.get('k')).toEqual(list.map((string) => new TextDecoder().decode(string)));
+    }
+  });
+
   test.each([2, 3])('of version %i places tensors at the alignment, dimensions reversed', async (version) => {
     const q8 = { name: 'b', typeId: 8, shape: [3, 64], data: new Uint8Array(3 * 68) };
     const bytes = writeGguf({ tensors: [f32('a', 3), q8], align: 64, version });

@@ -12,6 +12,7 @@
 import { QwenError, type QwenErrorCode } from '../errors.ts';
 import type { ByteSource } from './byte-source.ts';
 import { nameOfTypeId, quantTypes, tensorTypeOfId, tensorTypes } from './quant-types.ts';
+import { TextBatch } from './text-batch.ts';
 import type { GgufArray, GgufMetadata, GgufValue, TensorType } from './types.ts';
 
 export interface GgufTensor {
@@ -178,15 +179,12 @@ async function readArray(cursor: Cursor, key: string, depth: number): Promise<Gg
   }
 }
 
-/** The hot loop: a vocabulary has a quarter of a million tokens and as many merges. It awaits only to read on. */
 async function readStrings(cursor: Cursor, count: number, key: string): Promise<string[]> {
   const what = `a string of ${quote(key)}`;
   const strings: string[] = [];
-  for (let i = 0; i < count; i++) {
-    if (!cursor.has(8)) await cursor.need(8);
-    const length = cursor.length(what);
-    if (!cursor.has(length)) await cursor.need(length);
-    strings.push(cursor.text(length));
+  while (strings.length < count) {
+    cursor.texts(count - strings.length, what, strings);
+    if (strings.length < count) strings.push(await cursor.string(what));
   }
   return strings;
 }
@@ -292,8 +290,7 @@ class Cursor {
   position = 0;
   private bytes = new Uint8Array(0);
   private view = new DataView(this.bytes.buffer);
-  // A token may be U+FEFF itself, which a decoder would swallow as a byte order mark.
-  private readonly decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+  private readonly batch = new TextBatch();
 
   constructor(
     readonly source: ByteSource,
@@ -374,11 +371,25 @@ class Cursor {
     return this.text(length);
   }
 
-  /** The next bytes as text. Decoding one- and two-byte characters by hand measured no faster than the decoder. */
   text(length: number): string {
     const start = this.position;
     this.position += length;
-    return this.decoder.decode(this.bytes.subarray(start, start + length));
+    return this.batch.decode(this.bytes.subarray(start, start + length));
+  }
+
+  /** Appends the next strings, `count` or as many as are wholly here. */
+  texts(count: number, what: string, out: string[]): void {
+    for (let i = 0; i < count && this.has(8); i++) {
+      const start = this.position;
+      const length = this.length(what);
+      if (!this.has(length)) {
+        this.position = start;
+        break;
+      }
+      this.batch.add(this.bytes, this.position, length, out);
+      this.position += length;
+    }
+    this.batch.flush(out);
   }
 
   /** The next bytes in a buffer of their own, so that typed arrays of any width can lie on it. */

@@ -41,8 +41,9 @@ interface Run {
 export class RemoteFile implements ByteSource {
   networkBytes = 0;
   storeBytes = 0;
-  /** The first bytes of the file, read for the header; kept until the chunks they lie in are whole. */
+  /** The first bytes of the file, read for the header; after that what lies in a chunk that is not whole yet. */
   private head = new Uint8Array(0);
+  private headStart = 0;
   private dataStart = 0;
   private headerDone = false;
   private readonly flights = new Map<number, Flight>();
@@ -176,7 +177,7 @@ export class RemoteFile implements ByteSource {
     this.dataStart = dataStart;
     this.headerDone = true;
     for (const index of this.fresh.keys()) this.fresh.set(index, this.tensorBytesIn(index));
-    this.dropHeadIfStored();
+    this.dropStoredHead();
   }
 
   read(start: number, end: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
@@ -309,7 +310,8 @@ export class RemoteFile implements ByteSource {
   private async download(first: number, last: number, signal: AbortSignal): Promise<void> {
     const end = last * this.chunkBytes + this.lengthOf(last);
     const assembler = this.assembler(first);
-    const known = this.head.subarray(first * this.chunkBytes, end);
+    const from = first * this.chunkBytes - this.headStart;
+    const known = from < 0 ? new Uint8Array(0) : this.head.subarray(from, end - this.headStart);
     const start = first * this.chunkBytes + known.length;
     await assembler(known);
     for await (const piece of this.http.stream(start, end, signal)) await assembler(piece);
@@ -348,7 +350,7 @@ export class RemoteFile implements ByteSource {
       flight.run.flights.delete(flight);
       flight.resolve(bytes);
     }
-    this.dropHeadIfStored();
+    this.dropStoredHead();
   }
 
   private failRun(run: Run, error: unknown): void {
@@ -500,10 +502,14 @@ export class RemoteFile implements ByteSource {
     }
   }
 
-  private dropHeadIfStored(): void {
+  private dropStoredHead(): void {
     if (!this.headerDone || this.head.length === 0) return;
-    const lastChunk = Math.floor((this.head.length - 1) / this.chunkBytes);
-    if (this.chunks.present.has(lastChunk)) this.head = new Uint8Array(0);
+    const headEnd = this.headStart + this.head.length;
+    const lastChunk = Math.floor((headEnd - 1) / this.chunkBytes);
+    const start = this.chunks.present.has(lastChunk) ? headEnd : lastChunk * this.chunkBytes;
+    if (start === this.headStart) return;
+    this.head = this.head.slice(start - this.headStart);
+    this.headStart = start;
   }
 
   private tensorBytesIn(index: number): number {
