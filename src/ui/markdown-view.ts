@@ -44,6 +44,7 @@ export class MarkdownView extends ChatPart {
     // The last block may still grow (a list takes further items, a paragraph further lines); those before it are done.
     const first = appended ? Math.max(0, this.shown.length - 1) : 0;
     const from = appended ? (this.shown[first]?.start ?? 0) : 0;
+    if (!appended) this.links = {};
     const blocks = parseBlocks(text, from, this.links);
     blocks.forEach(({ html, start }, i) => {
       this.show(first + i, html, start);

@@ -17,18 +17,19 @@ export interface MarkdownBlock {
 }
 
 /**
- * Splits `text` from offset `from` on into blocks. `links` collects link definitions (`[name]: address`) across calls.
+ * Splits `text` from offset `from` on into blocks. `links` collects link definitions (`[name]: address`) across calls,
+ * but not one at the very end, whose address may still be growing.
  */
 export function parseBlocks(text: string, from: number, links: TokensList['links']): MarkdownBlock[] {
   const lexer = new Lexer(options);
   Object.assign(lexer.tokens.links, links);
   const tokens = lexer.lex(text.slice(from));
-  Object.assign(links, tokens.links);
   const blocks: MarkdownBlock[] = [];
   let at = from;
   for (const token of tokens) {
     const start = at;
     at += token.raw.length;
+    if (token.type === 'def' && token !== tokens.at(-1)) links[token.tag] = { href: token.href, title: token.title };
     if (token.type === 'space' || token.type === 'def') continue;
     blocks.push({ start, end: at, html: parse(token) });
   }
