@@ -123,12 +123,13 @@ export class ChatTemplate {
  * that a marker begins with.
  */
 function guardFor(markers: readonly string[]): (text: string, guard: string) => string {
-  const heads = new Set(markers.map((marker) => [...marker].slice(0, 2).join('')));
-  if (heads.size === 0) return (text) => text;
-  const alternatives = [...heads].map((head) => {
-    const [first, second] = [...head].map(escapePattern);
-    return second === undefined ? first : `${first}(?=${second}|$)`;
-  });
+  // A marker of one character has no inside; no vocabulary of this family has one.
+  const heads = new Map(markers.map((marker) => [...marker].slice(0, 2)).map((head) => [head.join(''), head]));
+  const alternatives = [...heads.values()]
+    .filter((head) => head.length === 2)
+    .map((head) => head.map(escapePattern))
+    .map(([first, second]) => `${first}(?=${second}|$)`);
+  if (alternatives.length === 0) return (text) => text;
   const pattern = new RegExp(alternatives.join('|'), 'gu');
   return (text, guard) => text.replace(pattern, (first) => first + guard);
 }
