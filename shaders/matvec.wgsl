@@ -6,7 +6,6 @@
 //   experts: row block `slots[p]` of W instead of block 0, for each routed pair p = (token, choice); x row p / x_share
 //   source: qwen35.md §2
 import package::lib::weights::load_weights;
-@if(!subgroups) import package::lib::reduce::workgroup_sum;
 import constants::LANES;
 import constants::ROWS;
 @if(subgroups) enable subgroups;
@@ -27,6 +26,9 @@ struct Params {
 @group(1) @binding(5) var<storage, read_write> y: array<f32>;
 @group(1) @binding(6) var<uniform> params: Params;
 @if(experts) @group(1) @binding(7) var<storage, read> slots: array<u32>;
+
+// Every lane's share of every row: [LANES, ROWS].
+@if(!subgroups) var<workgroup> shares: array<f32, LANES * ROWS>;
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -66,12 +68,31 @@ fn main(
       sum[r] += dot(dots, vec4f(1.0));
     }
   }
-  for (var r = 0u; r < u32(ROWS); r++) {
-    @if(subgroups) let total = subgroupAdd(sum[r]);
-    @if(!subgroups) let total = workgroup_sum(sum[r], lane);
-    if (lane == 0u && first + r < params.rows) {
-      let at = t * params.row_stride + params.row_offset + first + r;
-      y[at] = total + select(0.0, y[at], params.accumulate != 0u);
+  let y_at = t * params.row_stride + params.row_offset + first;
+  @if(subgroups) {
+    for (var r = 0u; r < u32(ROWS); r++) {
+      let total = subgroupAdd(sum[r]);
+      if (lane == 0u && first + r < params.rows) {
+        store(y_at + r, total);
+      }
     }
   }
+  @if(!subgroups) {
+    // One barrier for all rows: then a lane adds up a row.
+    for (var r = 0u; r < u32(ROWS); r++) {
+      shares[lane * u32(ROWS) + r] = sum[r];
+    }
+    workgroupBarrier();
+    for (var r = lane; r < min(u32(ROWS), params.rows - first); r += u32(LANES)) {
+      var total = 0.0;
+      for (var i = 0u; i < u32(LANES); i++) {
+        total += shares[i * u32(ROWS) + r];
+      }
+      store(y_at + r, total);
+    }
+  }
+}
+
+fn store(at: u32, total: f32) {
+  y[at] = total + select(0.0, y[at], params.accumulate != 0u);
 }

@@ -10,6 +10,8 @@ export interface Capabilities {
   readonly timestamps: boolean;
   /** The smallest subgroup the adapter may run a workgroup with; 1 without subgroups. */
   readonly subgroupMinSize: number;
+  /** The largest; up to 8 are software adapters. 1 without subgroups. */
+  readonly subgroupMaxSize: number;
 }
 
 /** The capabilities that a device feature decides. */
@@ -124,7 +126,8 @@ export class Gpu {
     });
     const [f16, subgroups, timestamps] = wanted.map(([key, feature]) => has(key, feature));
     const subgroupMinSize = subgroups ? (adapter.info.subgroupMinSize ?? 4) : 1;
-    return new Gpu(device, adapter, { f16, subgroups, timestamps, subgroupMinSize });
+    const subgroupMaxSize = subgroups ? (adapter.info.subgroupMaxSize ?? 128) : 1;
+    return new Gpu(device, adapter, { f16, subgroups, timestamps, subgroupMinSize, subgroupMaxSize });
   }
 
   /** Bytes of buffers alive, and the most there ever were. */

@@ -33,11 +33,14 @@ describe.each(subgroupVariants)('matvec $title', ({ without }) => {
     gpu.dispose();
   });
 
+  // How the rows are summed does not touch how weights are decoded, and each kernel costs a software adapter a second.
+  const types = without.length === 0 ? dequantizable : dequantizable.filter((type) => /F32|Q4_K|Q8_0|MXFP4/.test(type));
   const shapes = [
     { rows: 1, columns: 256, tokens: 1 },
     { rows: 37, columns: 512, tokens: 3 },
+    { rows: 5, columns: 8448, tokens: 2 }, // more chunks than a workgroup has lanes, on any adapter
   ];
-  test.each(dequantizable.flatMap((type) => shapes.map((shape) => ({ type, ...shape }))))(
+  test.each(types.flatMap((type) => shapes.map((shape) => ({ type, ...shape }))))(
     '$type: [$rows, $columns] times $tokens rows',
     async ({ type, rows, columns, tokens }) => {
       const { matrix, bytes } = await randomMatrix(gpu, type, [rows, columns], rows + columns);
@@ -52,32 +55,29 @@ describe.each(subgroupVariants)('matvec $title', ({ without }) => {
     },
   );
 
-  test.each(dequantizable)(
-    '%s: written in pieces, every weight is exactly the float32 of the reference',
-    async (type) => {
-      // Odd numbers of blocks a row and of rows, so that the last group of blocks is not whole.
-      const rows = 13;
-      const columns = quantTypes[type].blockWeights === 256 ? 256 : 96;
-      const bytes = randomBlocks(type, rows * columns, 11);
-      const matrix = WeightMatrix.allocate(gpu, type, type, [rows, columns]);
-      const staging = new StagingBuffer(gpu, bytes.byteLength);
-      const secondPiece = (8 / rows) * bytes.byteLength;
-      await matrix.write(gpu, staging, 8, bytes.subarray(secondPiece));
-      await matrix.write(gpu, staging, 0, bytes.subarray(0, secondPiece));
-      // Times the identity: row t of y is column t of W, to which the other columns add zeros.
-      const identity = Float32Array.from({ length: columns ** 2 }, (_, i) => Number(i % (columns + 1) === 0));
-      const x = gpu.upload('x', identity);
-      const y = gpu.createBuffer('y', rows * columns * 4);
-      await run(gpu, (rec) => matvec(rec, matrix, x, y, columns));
-      const transposed = await readFloats(gpu, y, rows * columns);
-      const values = Float32Array.from(
-        transposed,
-        (_, i) => transposed[(i % columns) * rows + Math.floor(i / columns)] + 0,
-      );
-      expect(values).toEqual(Float32Array.from(dequantize(type, bytes), (v) => v + 0)); // + 0: either zero will do
-      for (const owner of [matrix, staging, x, y]) owner.dispose();
-    },
-  );
+  test.each(types)('%s: written in pieces, every weight is exactly the float32 of the reference', async (type) => {
+    // Odd numbers of blocks a row and of rows, so that the last group of blocks is not whole.
+    const rows = 13;
+    const columns = quantTypes[type].blockWeights === 256 ? 256 : 96;
+    const bytes = randomBlocks(type, rows * columns, 11);
+    const matrix = WeightMatrix.allocate(gpu, type, type, [rows, columns]);
+    const staging = new StagingBuffer(gpu, bytes.byteLength);
+    const secondPiece = (8 / rows) * bytes.byteLength;
+    await matrix.write(gpu, staging, 8, bytes.subarray(secondPiece));
+    await matrix.write(gpu, staging, 0, bytes.subarray(0, secondPiece));
+    // Times the identity: row t of y is column t of W, to which the other columns add zeros.
+    const identity = Float32Array.from({ length: columns ** 2 }, (_, i) => Number(i % (columns + 1) === 0));
+    const x = gpu.upload('x', identity);
+    const y = gpu.createBuffer('y', rows * columns * 4);
+    await run(gpu, (rec) => matvec(rec, matrix, x, y, columns));
+    const transposed = await readFloats(gpu, y, rows * columns);
+    const values = Float32Array.from(
+      transposed,
+      (_, i) => transposed[(i % columns) * rows + Math.floor(i / columns)] + 0,
+    );
+    expect(values).toEqual(Float32Array.from(dequantize(type, bytes), (v) => v + 0)); // + 0: either zero will do
+    for (const owner of [matrix, staging, x, y]) owner.dispose();
+  });
 
   test('takes half-precision scales as they are, the smallest and the negative too', async () => {
     const scales = [2 ** -24, 3 * 2 ** -24, 1023 * 2 ** -24, 2 ** -14, 65504, 0].flatMap((d) => [d, -d]);

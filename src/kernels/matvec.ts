@@ -28,9 +28,11 @@ export interface Routed {
 }
 
 export function matvecShape({ capabilities }: Gpu): MatvecShape {
-  const { subgroups, subgroupMinSize } = capabilities;
-  // Narrow subgroups are software adapters, which like few, fat lanes.
-  return subgroups ? { lanes: subgroupMinSize, rows: subgroupMinSize < 16 ? 8 : 4 } : { lanes: 32, rows: 4 };
+  const { subgroups, subgroupMinSize, subgroupMaxSize } = capabilities;
+  // Narrow subgroups are software adapters, which like few, fat lanes (docs/measurements/matvec.md).
+  if (subgroups && subgroupMaxSize <= 8) return { lanes: subgroupMinSize, rows: 16 };
+  // Where the width is known only to lie between, say, 4 and 64, the workgroup sum serves any.
+  return { lanes: subgroupMinSize >= 16 ? subgroupMinSize : 32, rows: 4 };
 }
 
 /**
