@@ -12,7 +12,8 @@ import package::lib::step::step;
 import constants::{LANES, ROWS};
 
 const TILE = LANES; // keys
-const MASKED = -3.0e38;
+// Below any score, and far enough from f32's end that differences and exp's inner product with log2(e) stay finite.
+const MASKED = -1.0e30;
 
 struct Params {
   tokens: u32,

@@ -1,3 +1,4 @@
+import { QwenError } from '../errors.ts';
 import { type Bindable, type Recorder, range } from '../gpu/index.ts';
 
 /** Sizes of a gated attention layer. */
@@ -83,6 +84,12 @@ function boundHeads(rec: Recorder, kvHeads: number, headDim: number, cache: KvCa
   const headBytes = cache.capacity * headDim * (cache.f16 ? 2 : 4);
   const limit = rec.gpu.limits.maxStorageBufferBindingSize;
   const perBinding = Math.min(kvHeads, cache.maxBoundHeads ?? Math.floor(limit / headBytes));
+  if (perBinding < 1) {
+    throw new QwenError(
+      'device-limit',
+      `A context of ${cache.capacity} tokens needs ${headBytes} bytes for one head's keys, but this device binds at most ${limit}. Choose a smaller contextLength.`,
+    );
+  }
   const bound: BoundHeads[] = [];
   for (let first = 0; first < kvHeads; first += perBinding) {
     const count = Math.min(perBinding, kvHeads - first);
