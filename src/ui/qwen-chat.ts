@@ -39,6 +39,9 @@ export interface QwenChatEvents {
   'qwen-error': { error: unknown; during: 'load' | 'answer' };
 }
 
+/** How long a screen reader has to notice a sentence. */
+const SPOKEN_MS = 5000;
+
 type Loading =
   | { readonly kind: 'none' }
   | { readonly kind: 'loading'; readonly name: string; readonly progress?: LoadProgress }
@@ -421,8 +424,8 @@ export class QwenChat extends LitElement {
     const line = document.createElement('p');
     line.textContent = sentence;
     this.speech.append(line);
-    // What was spoken is of no more use, but removing it at once would silence some screen readers.
-    while (this.speech.childElementCount > 20) this.speech.firstElementChild?.remove();
+    // Once spoken it would only be found twice by whoever reads through the page; gone at once it might not be spoken.
+    setTimeout(() => line.remove(), SPOKEN_MS);
   }
 
   private async disposeOwn(): Promise<void> {

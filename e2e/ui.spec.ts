@@ -1,0 +1,330 @@
+/** The chat element alone, with a scripted double in place of the engine: nothing here needs a model or a GPU. */
+import { createRequire } from 'node:module';
+import { expect, type Page, test } from 'playwright/test';
+import type { QwenChat } from '../src/ui/qwen-chat.ts';
+import { type Script, scriptedEngine } from './scripted-engine.ts';
+
+const axePath = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
+
+const answer = [
+  'A **hash table** keeps pairs. See [more](https://more.example/).\n\n## Steps\n\n1. hash\n2. look\n\n',
+  '```python\ndef put(key, value):\n    buckets[hash(key) % len(buckets)].append((key, value))  # a line that is too long for a phone\n```\n\n',
+  '| Operation | Average |\n|---|--:|\n| lookup | O(1) |\n\nDone.',
+].join('');
+
+/** Text in the conversation itself; the live region repeats it for screen readers. */
+const said = (page: Page, text: string) => page.getByRole('log').getByText(text, { exact: true });
+const composer = (page: Page) => page.getByRole('textbox', { name: 'Message' });
+
+/** Opens the element with an engine that answers by these scripts, or with none. */
+async function open(page: Page, ...scripts: Script[]): Promise<void> {
+  await page.goto('/e2e/ui.html');
+  await page.waitForFunction(() => customElements.get('qwen-chat') !== undefined);
+  await page.addScriptTag({ content: `window.scriptedEngine = ${scriptedEngine.toString()}` });
+  if (scripts.length === 0) return;
+  await page.evaluate((given) => {
+    const { scriptedEngine: make } = window as unknown as { scriptedEngine: typeof scriptedEngine };
+    (document.querySelector('qwen-chat') as QwenChat).engine = make(...given);
+  }, scripts);
+  await expect(page.getByText('Qwen3.5-9B is ready', { exact: true })).toBeVisible();
+}
+
+async function ask(page: Page, text: string): Promise<void> {
+  await composer(page).fill(text);
+  await composer(page).press('Enter');
+}
+
+test('an answer streams as Markdown, with thinking folded above it', async ({ page }) => {
+  await open(page, { think: 'First **think**.', say: answer });
+  await ask(page, 'What is a hash table?');
+  await expect(said(page, 'Done.')).toBeVisible();
+  const message = page.getByRole('article', { name: 'Answer' });
+  await expect(message.getByRole('heading', { name: 'Steps' })).toBeVisible();
+  await expect(message.getByRole('listitem')).toHaveCount(2);
+  await expect(message.getByRole('cell', { name: 'lookup' })).toBeVisible();
+  await expect(message.locator('.code-language')).toHaveText('python');
+  await expect(message.getByRole('link', { name: 'more' })).toHaveAttribute('target', '_blank');
+  const thinking = message.getByText('Thought for');
+  await expect(message.locator('strong', { hasText: 'think' })).toBeHidden();
+  await thinking.click();
+  await expect(message.locator('strong', { hasText: 'think' })).toBeVisible();
+  await expect(composer(page)).toHaveValue('');
+});
+
+test('the request carries the conversation, and thinking as it is switched', async ({ page }) => {
+  await open(page, { say: 'Yes.' });
+  await page.evaluate(() => {
+    const chat = document.querySelector('qwen-chat') as QwenChat;
+    const completions = chat.engine?.chat.completions;
+    if (!completions) return;
+    const create = completions.create.bind(completions);
+    const requests: unknown[] = [];
+    Object.assign(window, { requests });
+    Object.assign(completions, {
+      create: (...call: Parameters<typeof create>) => {
+        requests.push(call[0]);
+        return create(...call);
+      },
+    });
+  });
+  await ask(page, 'One?');
+  await expect(said(page, 'Yes.')).toHaveCount(1);
+  await page.getByRole('switch', { name: 'Thinking' }).click();
+  await ask(page, 'Two?');
+  await expect(page.locator('qwen-markdown', { hasText: 'Yes.' })).toHaveCount(2);
+  const requests = await page.evaluate(() => (window as unknown as { requests: unknown[] }).requests);
+  expect(requests).toMatchObject([
+    { messages: [{ role: 'user', content: 'One?' }], chat_template_kwargs: { enable_thinking: true } },
+    {
+      messages: [
+        { role: 'user', content: 'One?' },
+        { role: 'assistant', content: 'Yes.' },
+        { role: 'user', content: 'Two?' },
+      ],
+      chat_template_kwargs: { enable_thinking: false },
+    },
+  ]);
+});
+
+test('an answer that attacks the page does nothing, and nothing is fetched', async ({ page }) => {
+  const attacks = [
+    '<img src="https://evil.example/a.png" onerror="window.attacked = 1">',
+    '<script>window.attacked = 2</script>',
+    '[click me](javascript:window.attacked=3)',
+    '![pixel](https://evil.example/pixel.png)',
+    '<a href="javascript:window.attacked=4">raw</a>',
+    '<iframe src="https://evil.example/"></iframe><style>@import "https://evil.example/x.css";</style>',
+    '```"><img src=x onerror=window.attacked=5>\ncode\n```',
+  ];
+  await open(page, { think: attacks.join('\n\n'), say: `${attacks.join('\n\n')}\n\nThe end.` });
+  const outside: string[] = [];
+  page.on('request', (request) => outside.push(request.url()));
+  await ask(page, 'Attack me <img src=x onerror="window.attacked = 6">');
+  await expect(said(page, 'The end.')).toBeVisible();
+  await page.getByText('Thought for').click();
+  await expect(page.locator('.thinking-text')).toContainText('click me');
+  await page.getByText('click me').last().click();
+  expect(await page.evaluate(() => (window as { attacked?: number }).attacked)).toBeUndefined();
+  expect(outside).toEqual([]);
+  await expect(page.locator('.log').locator('img, script, iframe, style')).toHaveCount(0);
+});
+
+test('everything can be done by keyboard', async ({ page }) => {
+  await open(page, { say: 'First answer.' }, { say: 'Second answer.' });
+  await page.keyboard.press('Tab'); // the conversation, which scrolls
+  await page.keyboard.press('Tab');
+  await expect(composer(page)).toBeFocused();
+  await page.keyboard.type('One');
+  await page.keyboard.press('Shift+Enter');
+  await page.keyboard.type('two');
+  await page.keyboard.press('Enter');
+  await expect(said(page, 'First answer.')).toBeVisible();
+  await expect(page.locator('.bubble')).toHaveText('One\ntwo');
+  // ↑ takes the last message up again, Esc lets go of it
+  await page.keyboard.press('ArrowUp');
+  await expect(composer(page)).toHaveValue('One\ntwo');
+  await page.keyboard.press('Escape');
+  await expect(composer(page)).toHaveValue('');
+  await page.keyboard.press('ArrowUp');
+  await page.keyboard.press('ControlOrMeta+A');
+  await page.keyboard.type('Three');
+  await page.keyboard.press('Enter');
+  await expect(said(page, 'Second answer.')).toBeVisible();
+  await expect(page.locator('.bubble')).toHaveText(['Three']);
+  await expect(said(page, 'First answer.')).toHaveCount(0);
+  await page.keyboard.press('Shift+Tab');
+  await expect(page.getByRole('button', { name: 'Answer again' })).toBeFocused();
+});
+
+test('Enter that ends an input method’s word does not send', async ({ page }) => {
+  await open(page, { say: 'No.' });
+  await composer(page).fill('にほん');
+  await composer(page).dispatchEvent('keydown', { key: 'Enter', isComposing: true, bubbles: true });
+  await expect(composer(page)).toHaveValue('にほん');
+  await expect(page.locator('.bubble')).toHaveCount(0);
+});
+
+test('Esc and the button stop an answer, and what came of it stays', async ({ page }) => {
+  await open(page, { say: 'It begins', hang: true });
+  await ask(page, 'Go on');
+  await expect(said(page, 'It begins')).toBeVisible();
+  await page.keyboard.press('Escape');
+  await expect(said(page, 'Stopped.')).toBeVisible();
+  await page.getByRole('button', { name: 'Answer again' }).click();
+  await expect(page.getByRole('button', { name: 'Stop' })).toBeVisible();
+  await expect(said(page, 'It begins')).toBeVisible();
+  await page.getByRole('button', { name: 'Stop' }).click();
+  await expect(page.getByRole('button', { name: 'Send' })).toBeVisible();
+  await expect(said(page, 'It begins')).toBeVisible();
+});
+
+test('an error stands where it happened and can be tried again', async ({ page }) => {
+  const error = {
+    code: 'http-error',
+    message: 'The server answered 503.',
+    file: 'https://host/model.gguf',
+    status: 503,
+  };
+  await open(page, { say: 'Half an', error }, { say: 'A whole answer.' });
+  await ask(page, 'Well?');
+  const box = page.getByRole('alert');
+  await expect(box).toContainText('The server answered 503.');
+  await box.getByText('Details').click();
+  await expect(box).toContainText('https://host/model.gguf');
+  await expect(said(page, 'Half an')).toBeVisible();
+  await box.getByRole('button', { name: 'Try again' }).click();
+  await expect(said(page, 'A whole answer.')).toBeVisible();
+  await expect(page.getByRole('alert')).toHaveCount(0);
+  await expect(page.locator('.bubble')).toHaveText(['Well?']);
+});
+
+test('a conversation that outgrows the context says so and offers a way on', async ({ page }) => {
+  await open(page, { error: { code: 'context-overflow', message: '40,000 tokens do not fit into 32,768.' } });
+  await ask(page, 'A very long story');
+  await expect(page.getByRole('alert')).toContainText('no longer fits');
+  await page.getByRole('alert').getByRole('button', { name: 'New chat' }).click();
+  await expect(page.locator('.bubble')).toHaveCount(0);
+});
+
+test('the reader who scrolled up stays there; the one at the end follows', async ({ page }) => {
+  const lines = Array.from({ length: 120 }, (_, i) => `Line ${i}.`).join('\n\n');
+  await open(page, { say: lines, delayMs: 15 });
+  const scroll = () =>
+    page
+      .locator('.log')
+      .evaluate((log) => ({ top: log.scrollTop, left: log.scrollHeight - log.clientHeight - log.scrollTop }));
+  await ask(page, 'Count');
+  await expect(said(page, 'Line 40.')).toBeAttached();
+  await expect.poll(async () => (await scroll()).left).toBeLessThan(40);
+  await page.locator('.log').hover();
+  await page.mouse.wheel(0, -400);
+  await expect(page.getByRole('button', { name: 'Jump to the end' })).toBeVisible();
+  const { top } = await scroll();
+  await expect(said(page, 'Line 119.')).toBeAttached();
+  expect((await scroll()).top).toBe(top);
+  await page.getByRole('button', { name: 'Jump to the end' }).click();
+  await expect.poll(async () => (await scroll()).left).toBeLessThan(2);
+});
+
+test('whole sentences are announced, not tokens', async ({ page }) => {
+  await open(page, { say: 'One sentence. And another one!' });
+  await ask(page, 'Speak');
+  const spoken = page.getByRole('status').locator('p');
+  await expect(spoken.filter({ hasText: 'Answer finished.' })).toHaveCount(1);
+  const texts = await spoken.allTextContents();
+  expect(texts.join(' ')).toContain('One sentence. And another one! Answer finished.');
+  for (const text of texts) expect(text).toMatch(/[.!]$/);
+});
+
+test('copying gives Markdown', async ({ page, context }) => {
+  await context.grantPermissions(['clipboard-read', 'clipboard-write']);
+  await open(page, { say: answer });
+  await ask(page, 'What is a hash table?');
+  await page.getByRole('button', { name: 'Copy as Markdown' }).click();
+  await expect(page.getByRole('button', { name: 'Copied' })).toBeVisible();
+  expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(answer);
+  await page.getByRole('button', { name: 'Copy code' }).click();
+  await expect.poll(() => page.evaluate(() => navigator.clipboard.readText())).toMatch(/^def put/);
+});
+
+test('statistics are closed until asked for', async ({ page }) => {
+  await open(page, { say: 'Yes.' });
+  await ask(page, 'Well?');
+  await expect(page.getByText('21.4 tok/s')).toHaveCount(0);
+  await page.getByRole('button', { name: 'Statistics' }).click();
+  await expect(page.getByText('21.4 tok/s')).toBeVisible();
+  await expect(page.getByText('214 tokens')).toBeVisible();
+});
+
+test('messages can be read and given, and events tell what happens', async ({ page }) => {
+  await open(page, { think: 'Hm.', say: 'Yes.' });
+  const messages = await page.evaluate(async () => {
+    const chat = document.querySelector('qwen-chat') as QwenChat;
+    chat.messages = [
+      { role: 'user', content: 'Earlier?' },
+      { role: 'assistant', content: 'Indeed.' },
+    ];
+    const heard: unknown[] = [];
+    document.addEventListener('qwen-message', (event) => heard.push((event as CustomEvent).detail.message));
+    await chat.send('Now?');
+    return { heard, all: chat.messages };
+  });
+  expect(messages.heard).toEqual([
+    { role: 'user', content: 'Now?' },
+    { role: 'assistant', content: 'Yes.', reasoning_content: 'Hm.' },
+  ]);
+  expect(messages.all).toHaveLength(4);
+  await expect(said(page, 'Indeed.')).toBeVisible();
+});
+
+test('two elements may share an engine, and neither unloads it', async ({ page }) => {
+  await open(page, { say: 'Yes.' });
+  const disposed = await page.evaluate(async () => {
+    const first = document.querySelector('qwen-chat') as QwenChat;
+    const second = document.createElement('qwen-chat');
+    let count = 0;
+    if (first.engine) first.engine.dispose = () => void count++;
+    second.engine = first.engine;
+    document.body.append(second);
+    await second.updateComplete;
+    await second.send('Hello?');
+    second.remove();
+    first.remove();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    return { count, said: second.messages.length };
+  });
+  expect(disposed).toEqual({ count: 0, said: 2 });
+});
+
+const states: Record<string, (page: Page) => Promise<void>> = {
+  'without a model': (page) => open(page),
+  'before the first message': (page) => open(page, { say: 'Yes.' }),
+  'with an answer': async (page) => {
+    await open(page, { think: 'First think.', say: answer });
+    await ask(page, 'What is a hash table?');
+    await expect(page.getByRole('button', { name: 'Answer again' })).toBeVisible();
+    await page.getByText('Thought for').click();
+    await page.getByRole('button', { name: 'Statistics' }).click();
+  },
+  'while answering': async (page) => {
+    await open(page, { say: 'It begins', hang: true });
+    await ask(page, 'Go on');
+    await expect(said(page, 'It begins')).toBeVisible();
+  },
+  'with an error': async (page) => {
+    await open(page, { error: { code: 'device-lost', message: 'The GPU went away.' } });
+    await ask(page, 'Well?');
+    await page.getByRole('alert').getByText('Details').click();
+  },
+};
+
+for (const scheme of ['light', 'dark'] as const) {
+  for (const [device, viewport] of Object.entries({
+    desktop: { width: 1280, height: 800 },
+    phone: { width: 390, height: 780 },
+    'narrow box': { width: 320, height: 560 },
+  })) {
+    test.describe(`${scheme}, ${device}`, () => {
+      test.use({ viewport, colorScheme: scheme, contextOptions: { reducedMotion: 'reduce' } });
+
+      for (const [name, enter] of Object.entries(states)) {
+        test(`${name}, nothing bars the way and nothing overflows`, async ({ page }) => {
+          await enter(page);
+          await page.addScriptTag({ path: axePath });
+          const violations = await page.evaluate(async () => {
+            const { axe } = window as unknown as { axe: typeof import('axe-core') };
+            const results = await axe.run(document, { resultTypes: ['violations'] });
+            return results.violations.map(({ id, nodes }) => ({
+              id,
+              nodes: nodes.map(({ html }) => html.slice(0, 200)),
+            }));
+          });
+          // A page that holds nothing but the element has no heading of its own.
+          expect(violations.filter(({ id }) => id !== 'page-has-heading-one' && id !== 'heading-order')).toEqual([]);
+          const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+          expect(overflow).toBeLessThanOrEqual(0);
+        });
+      }
+    });
+  }
+}
