@@ -1,6 +1,6 @@
 // Per workgroup of the vocabulary: the maximum of the raw logits and Σ exp(logit − maximum), from which the sampler has the
-// log-sum-exp of the whole. Runs before penalties. Also clears the histograms and the count of the candidate search.
-//   logits [n] f32 · partials [groups] (maximum, sum) · histograms [2·BINS] u32 · output: its count
+// log-sum-exp of the whole. Runs before penalties. Also clears the histograms and the counts of the candidate search.
+//   logits [n] f32 · partials [groups] (maximum, sum) · histograms [2·BINS] u32 · output: its counts
 //   workgroup: a segment of SEGMENT logits
 import package::lib::reduce::{workgroup_max, workgroup_sum};
 import constants::{LANES, SEGMENT};
@@ -38,6 +38,7 @@ fn main(
     partials[group.x] = vec2f(most, sum);
     if (group.x == 0u) {
       output[0] = 0u;
+      output[1] = 0u;
     }
   }
   for (var i = group.x * u32(LANES) + lane; i < params.bins; i += groups.x * u32(LANES)) {

@@ -81,10 +81,10 @@ export interface CandidateList {
 export function readCandidates(output: ArrayBuffer): CandidateList {
   const words = new Uint32Array(output);
   const floats = new Float32Array(output);
-  const count = Math.min(words[0], CANDIDATE_CAPACITY);
+  const count = Math.min(words[0] + words[1], CANDIDATE_CAPACITY);
   return {
     ids: words.slice(HEADER, HEADER + count),
     logits: floats.slice(HEADER + CANDIDATE_CAPACITY, HEADER + CANDIDATE_CAPACITY + count),
-    logSumExp: floats[1],
+    logSumExp: floats[2],
   };
 }
