@@ -107,7 +107,9 @@ fn main(
       let w3 = w_tile[(row + 3u) * PITCH + i];
       for (var j = 0u; j < 4u; j++) {
         let v = x_tile[(token + j) * PITCH + i];
-        acc[j] += vec4f(f32(dot(w0, v)), f32(dot(w1, v)), f32(dot(w2, v)), f32(dot(w3, v)));
+        // Products and sums in f32 also of f16 tiles: f16 sums turned near-tied routers, and cost a quarter of the digits.
+        let v32 = vec4f(v);
+        acc[j] += vec4f(dot(vec4f(w0), v32), dot(vec4f(w1), v32), dot(vec4f(w2), v32), dot(vec4f(w3), v32));
       }
     }
     workgroupBarrier();
