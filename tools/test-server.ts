@@ -33,6 +33,8 @@ export interface Behaviour {
   fail?: { status: number; times?: number; retryAfterSeconds?: number; methods?: readonly string[] };
   /** End the connection after this many bytes of a body, `times` times (default: always). */
   drop?: { afterBytes: number; times?: number };
+  /** Answer with 302 to this path or URL. */
+  redirectTo?: string;
   /** Send a web page, with status 200, instead of the file. */
   html?: boolean;
   /** Default: derived from the bytes. `null`: send none. */
@@ -155,6 +157,10 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       due.fail--;
       send(fail.status, fail.retryAfterSeconds === undefined ? {} : { 'retry-after': String(fail.retryAfterSeconds) });
       return void response.end('failed on purpose');
+    }
+    if (behaviour.redirectTo !== undefined) {
+      send(302, { location: behaviour.redirectTo });
+      return void response.end();
     }
     if (request.method === 'HEAD' && behaviour.head === false) {
       send(405);

@@ -112,6 +112,32 @@ describe.each<StoreKind>(['indexeddb', 'none'])('with store %s', (store) => {
     expect(new Set(ranges).size).toBe(ranges.length);
   });
 
+  test('a redirect is followed once, and again when the address it led to has expired', async () => {
+    server.behave('/link.gguf', { redirectTo: PATH });
+    const weights = await open(server.url('/link.gguf'), store);
+    await expectTensor(weights, 'a');
+    await expectTensor(weights, 'b');
+    expect(server.count('/link.gguf').requests).toBe(1);
+    server.behave(PATH, { fail: { status: 403, times: 1 } });
+    await expectTensor(weights, 'c');
+    expect(server.count('/link.gguf').requests).toBe(2);
+    expect(weights.tensors.get('a')?.file).toBe(server.url('/link.gguf'));
+  });
+
+  test('a chunk that the header began is completed, not fetched again', async () => {
+    const large = filled('large', 10_000_003);
+    const bytes = writeGguf({ tensors: [large] });
+    server.setFile('/large.gguf', bytes);
+    const weights = await open(server.url('/large.gguf'), store);
+    const tensor = weights.tensors.get('large')!;
+    const [start, all] = await Promise.all([tensor.read(0, 10), tensor.read(0, tensor.byteLength)]);
+    expect(Buffer.compare(start, large.data.subarray(0, 10))).toBe(0);
+    expect(Buffer.compare(all, large.data)).toBe(0);
+    expect(server.count('/large.gguf').bodyBytes).toBe(bytes.length);
+    // One range for the header, one for the short read, then one per 8 MiB.
+    expect(server.count('/large.gguf').requests).toBe(1 + 1 + 5);
+  });
+
   test('passing failures are waited for, lasting ones are told', async () => {
     server.behave(PATH, { fail: { status: 503, times: 2 } });
     const weights = await open(server.url(PATH), store);

@@ -6,7 +6,7 @@ import { type ChunkFile, type ChunkStore, chunkBytesFor, type FileVersion, type 
 
 /** Chunks are smaller than a stored one's: a lone read of one expert should fetch little beside it. */
 const LARGEST_MEMORY_CHUNK_BYTES = 1024 * 1024;
-const RECENT_BYTES = 64 * 1024 * 1024;
+const RECENT_BYTES = 32 * 1024 * 1024;
 
 export class MemoryStore implements ChunkStore {
   readonly kind = 'none';

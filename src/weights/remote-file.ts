@@ -398,20 +398,21 @@ export class RemoteFile implements ByteSource {
   /** The first run that meets a server without ranges turns its answer into the download of all. */
   private moveToWhole(run: Run, response: Response): void {
     const { signal } = run.controller;
-    const first = !this.whole;
-    if (!first || this.closed || signal.aborted) response.body?.cancel().catch(() => {});
-    if (this.closed || signal.aborted) {
-      this.failRun(run, signal.reason ?? new DOMException('The file was closed', 'AbortError'));
-      return;
-    }
-    // The response belongs to the run's request, so its controller has to end it.
-    const whole = this.whole ?? this.startWhole(response, run.controller);
     for (const flight of run.flights) {
-      flight.run = whole;
-      whole.flights.add(flight);
       if (this.chunks.present.has(flight.index)) void this.landFromStore(flight);
     }
-    run.flights.clear();
+    const toCome = [...run.flights].filter(({ index }) => !this.chunks.present.has(index));
+    const ended = this.closed || signal.aborted;
+    if (ended || this.whole || toCome.length === 0) response.body?.cancel().catch(() => {});
+    if (ended) this.failRun(run, signal.reason ?? new DOMException('The file was closed', 'AbortError'));
+    if (ended || toCome.length === 0) return;
+    // The response belongs to the run's request, so its controller has to end it.
+    const whole = this.whole ?? this.startWhole(response, run.controller);
+    for (const flight of toCome) {
+      run.flights.delete(flight);
+      flight.run = whole;
+      whole.flights.add(flight);
+    }
   }
 
   /** The whole file's download passed this chunk before its flight joined. */
