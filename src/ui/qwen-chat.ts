@@ -8,19 +8,20 @@ import { html, LitElement, nothing, type PropertyValues, type TemplateResult } f
 import { property, query, state } from 'lit/decorators.js';
 import { repeat } from 'lit/directives/repeat.js';
 import type { LoadProgress, ModelInfo, ModelInput, StoreKind } from '../engine/types.ts';
+import { Announcer } from './announcer.ts';
 import type { ChatEngine } from './chat-engine.ts';
 import { chatStyles } from './chat-styles.ts';
 import type { Composer } from './composer.ts';
 import './composer.ts';
-import { type AnswerFigures, type AnswerTurn, type ChatMessage, Conversation, isRunning } from './conversation.ts';
+import { type AnswerFigures, type AnswerTurn, type ChatMessage, Conversation } from './conversation.ts';
 import { errorBox } from './error-box.ts';
 import { FollowScroll } from './follow-scroll.ts';
 import { icons } from './icons.ts';
 import './load-progress.ts';
 import './message-view.ts';
+import { ModelLoader } from './model-loader.ts';
 import { modelName } from './model-name.ts';
 import { type ChatPartEvents, define } from './part.ts';
-import { SentenceReader } from './speech.ts';
 import { statistics } from './statistics.ts';
 import { strings } from './strings.ts';
 
@@ -38,16 +39,6 @@ export interface QwenChatEvents {
   /** Loading or an answer failed; the element shows the error already. */
   'qwen-error': { error: unknown; during: 'load' | 'answer' };
 }
-
-/** How long a screen reader has to notice a sentence. */
-const SPOKEN_MS = 5000;
-
-type Loading =
-  | { readonly kind: 'none' }
-  | { readonly kind: 'loading'; readonly name: string; readonly progress?: LoadProgress }
-  | { readonly kind: 'stopped' }
-  | { readonly kind: 'failed'; readonly error: unknown }
-  | { readonly kind: 'ready' };
 
 /**
  * @element qwen-chat
@@ -76,25 +67,13 @@ export class QwenChat extends LitElement {
   /** The engine that answers. Give one that is loaded already to share it; it is then yours to dispose. */
   @property({ attribute: false })
   get engine(): ChatEngine | undefined {
-    return this.answering;
+    return this.loader.engine;
   }
 
   set engine(engine: ChatEngine | undefined) {
-    const before = this.answering;
-    if (engine === before) return;
-    this.conversation.stop();
-    this.answering = engine;
-    if (engine && engine !== this.own) {
-      this.loadingNow?.abort();
-      this.loadingNow = undefined;
-      void this.disposeOwn();
-    }
-    if (engine) this.loading = { kind: 'ready' };
-    else if (this.loading.kind === 'ready') this.loading = { kind: 'none' };
-    this.requestUpdate('engine', before);
+    if (engine !== this.engine) this.loader.give(engine);
   }
 
-  @state() private loading: Loading = { kind: 'none' };
   @state() private editing = false;
   @query('.log') private readonly log!: HTMLElement;
   @query('.speech') private readonly speech!: HTMLElement;
@@ -106,14 +85,16 @@ export class QwenChat extends LitElement {
     () => this.log,
     () => this.following,
   );
-  private answering?: ChatEngine;
-  /** The engine that this element loaded and therefore disposes. */
-  private own?: ChatEngine;
-  private loadingNow?: AbortController;
+  private readonly announcer = new Announcer(() => this.speech);
+  private readonly loader = new ModelLoader({
+    changed: () => this.onLoader(),
+    progress: (progress) => this.emit('qwen-load-progress', progress),
+    failed: (error) => this.emit('qwen-error', { error, during: 'load' }),
+  });
+  private announcedEngine?: ChatEngine;
   private draftBeforeEdit = '';
+  /** What grows is kept in view: an answer is under way, or has just ended. */
   private following = false;
-  private reader = new SentenceReader();
-  private readingAloud?: number;
 
   /** The conversation in OpenAI's shape. Setting it replaces the conversation. */
   get messages(): ChatMessage[] {
@@ -141,44 +122,13 @@ export class QwenChat extends LitElement {
    */
   async load(): Promise<ChatEngine | undefined> {
     const { model, mmproj, contextLength, store } = this;
-    if (!model) return undefined;
-    this.loadingNow?.abort();
-    const now = new AbortController();
-    this.loadingNow = now;
-    const name = modelName(model);
-    this.loading = { kind: 'loading', name };
-    this.engine = undefined;
-    try {
-      await this.disposeOwn();
-      const { Engine } = await import('../index.ts');
-      const onProgress = (progress: LoadProgress) => {
-        if (now.signal.aborted) return;
-        this.loading = { kind: 'loading', name, progress };
-        this.emit('qwen-load-progress', progress);
-      };
-      now.signal.throwIfAborted();
-      const engine = await Engine.load({ model, mmproj, contextLength, store, onProgress, signal: now.signal });
-      if (now.signal.aborted) {
-        await engine.dispose();
-        return undefined;
-      }
-      this.own = engine;
-      this.engine = engine;
-      return engine;
-    } catch (error) {
-      if (this.loadingNow !== now) return undefined;
-      this.loading = now.signal.aborted ? { kind: 'stopped' } : { kind: 'failed', error };
-      if (!now.signal.aborted) this.emit('qwen-error', { error, during: 'load' });
-      return undefined;
-    } finally {
-      if (this.loadingNow === now) this.loadingNow = undefined;
-    }
+    return model ? this.loader.load({ model, mmproj, contextLength, store }) : undefined;
   }
 
   /** Ends the answer under way, or else the loading. What has come of it stays. */
   stop(): void {
     if (this.conversation.busy) this.conversation.stop();
-    else this.loadingNow?.abort();
+    else this.loader.stop();
   }
 
   /** Starts a new conversation. The model stays. */
@@ -215,7 +165,7 @@ export class QwenChat extends LitElement {
     this.addEventListener('keydown', this.onKeyDown);
     if (this.hasUpdated) {
       this.follow.watch();
-      if (!this.engine && !this.manual && this.loading.kind !== 'loading') void this.load();
+      if (!this.engine && !this.manual && this.loader.state.kind !== 'loading') void this.load();
     }
   }
 
@@ -226,9 +176,7 @@ export class QwenChat extends LitElement {
     queueMicrotask(() => {
       if (this.isConnected) return;
       this.conversation.stop();
-      this.loadingNow?.abort();
-      if (this.own && this.engine === this.own) this.engine = undefined;
-      void this.disposeOwn();
+      this.loader.release();
     });
   }
 
@@ -237,14 +185,8 @@ export class QwenChat extends LitElement {
   }
 
   protected override updated(changed: PropertyValues<this>): void {
-    if (changed.has('engine') && this.engine) {
-      const { engine } = this;
-      this.announce(strings.modelReady(engine.info.name));
-      this.emit('qwen-ready', { engine, info: engine.info });
-    }
-    const given = this.engine && this.engine !== this.own;
-    if (changed.has('model') && this.model && !this.manual && !given) void this.load();
-    this.readAloud();
+    if (changed.has('model') && this.model && !this.manual && !this.loader.given) void this.load();
+    this.announcer.follow(this.conversation.turns);
   }
 
   protected override render() {
@@ -253,7 +195,7 @@ export class QwenChat extends LitElement {
       <div class="chat" part="base"
         @chat-send=${this.on('chat-send', (text) => this.send(text))}
         @chat-stop=${() => this.stop()}
-        @chat-stop-loading=${() => this.loadingNow?.abort()}
+        @chat-stop-loading=${() => this.loader.stop()}
         @chat-regenerate=${() => this.regenerate()}
         @chat-edit-last=${() => this.startEdit()}
         @chat-cancel-edit=${() => this.endEdit()}
@@ -262,7 +204,7 @@ export class QwenChat extends LitElement {
         @chat-thinking=${this.on('chat-thinking', (on) => {
           this.thinking = on;
         })}
-        @chat-announce=${this.on('chat-announce', (sentence) => this.announce(sentence))}>
+        @chat-announce=${this.on('chat-announce', (sentence) => this.announcer.say(sentence))}>
         <div class="log" part="log" role="log" aria-live="off" aria-label=${strings.conversation} tabindex="0">
           <div class="column ${turns.length === 0 ? 'column-empty' : ''}">
             ${turns.length === 0 ? this.beforeFirstMessage() : this.messageList()}
@@ -294,30 +236,31 @@ export class QwenChat extends LitElement {
         (turn) =>
           html`<qwen-message .turn=${turn} .repeatable=${repeatable && (turn === last || turn === lastUserTurn)}></qwen-message>`,
       )}
-      ${this.loading.kind === 'ready' ? nothing : html`<div class="reload">${this.loadState()}</div>`}`;
+      ${this.loader.state.kind === 'ready' ? nothing : html`<div class="reload">${this.loadState()}</div>`}`;
   }
 
   private beforeFirstMessage(): TemplateResult {
-    if (this.loading.kind !== 'ready' || !this.engine) return this.loadState();
+    const { state } = this.loader;
+    if (state.kind !== 'ready') return this.loadState();
     return html`<slot name="empty">
-      <p class="title">${strings.readyTitle(this.engine.info.name)}</p>
+      <p class="title">${strings.readyTitle(state.name)}</p>
       <p class="quiet">${strings.readyHint}</p>
     </slot>`;
   }
 
   private loadState(): TemplateResult {
-    const { loading } = this;
+    const { state } = this.loader;
     const loadButton = (label: string, primary = false) =>
       html`<button type="button" class="button ${primary ? 'primary' : ''}" @click=${() => this.load()}>${label}</button>`;
-    switch (loading.kind) {
+    switch (state.kind) {
       case 'loading':
-        return html`<qwen-load-progress .name=${loading.name} .progress=${loading.progress}></qwen-load-progress>`;
+        return html`<qwen-load-progress .name=${state.name} .progress=${state.progress}></qwen-load-progress>`;
       case 'stopped':
         return html`<p class="title">${strings.loadingStopped}</p>
           <p class="quiet">${strings.loadingStoppedHint}</p>
           ${loadButton(strings.continueLoading, true)}`;
       case 'failed':
-        return errorBox(loading.error, {
+        return errorBox(state.error, {
           hint: this.conversation.turns.length > 0 ? strings.loadFailedHint : undefined,
           actions: this.model ? loadButton(strings.retry) : undefined,
         });
@@ -361,7 +304,6 @@ export class QwenChat extends LitElement {
 
   /** Follows an answer to its end, and tells the page. */
   private async watch(answering: Promise<AnswerTurn>): Promise<void> {
-    this.reader = new SentenceReader();
     this.following = true;
     this.follow.toEnd();
     const { phase, content, reasoning, figures, error } = await answering;
@@ -405,33 +347,17 @@ export class QwenChat extends LitElement {
     event.preventDefault();
   };
 
-  /** Speaks the sentences that the running answer has completed. */
-  private readAloud(): void {
-    const turn = this.conversation.turns.findLast((each): each is AnswerTurn => each.role === 'assistant');
-    if (!turn || turn.askedAt === 0) return;
-    const running = isRunning(turn);
-    if (running) this.readingAloud = turn.id;
-    if (this.readingAloud !== turn.id) return;
-    this.announce(this.reader.next(turn.content, !running));
-    if (running) return;
-    this.readingAloud = undefined;
-    if (turn.phase === 'done' || turn.phase === 'cut') this.announce(strings.answerFinished);
-    if (turn.phase === 'stopped') this.announce(strings.stopped);
-  }
-
-  private announce(sentence: string): void {
-    if (!sentence || !this.speech) return;
-    const line = document.createElement('p');
-    line.textContent = sentence;
-    this.speech.append(line);
-    // Once spoken it would only be found twice by whoever reads through the page; gone at once it might not be spoken.
-    setTimeout(() => line.remove(), SPOKEN_MS);
-  }
-
-  private async disposeOwn(): Promise<void> {
-    const { own } = this;
-    this.own = undefined;
-    await own?.dispose();
+  private onLoader(): void {
+    const { engine } = this.loader;
+    this.requestUpdate();
+    if (engine === this.announcedEngine) return;
+    this.announcedEngine = engine;
+    // Whatever was being answered was answered by an engine that is not here any more.
+    this.conversation.stop();
+    if (!engine) return;
+    const { info } = engine;
+    void this.updateComplete.then(() => this.announcer.say(strings.modelReady(info.name)));
+    this.emit('qwen-ready', { engine, info });
   }
 
   private on<K extends keyof ChatPartEvents>(_type: K, action: (detail: ChatPartEvents[K][0]) => unknown) {
