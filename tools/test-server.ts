@@ -210,7 +210,10 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
         await new Promise((resolve) => setTimeout(resolve, ((stop - at) / behaviour.bytesPerSecond!) * 1000));
       }
       at = stop;
-      if (at - start >= dropAt && at < end) return void response.destroy();
+      if (at - start >= dropAt && at < end) {
+        response.socket?.end(); // Not destroyed: what was sent so far still arrives.
+        return;
+      }
     }
     response.end();
   }

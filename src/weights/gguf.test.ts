@@ -290,6 +290,28 @@ describe('a hostile header', () => {
     expect((error as Error).message).toContain('model.gguf');
   });
 
+  test('that would need more memory than any model is refused before it is read on', async () => {
+    const endless = header(0, 1)
+      .scalar('string', 'k')
+      .scalar('u32', 9)
+      .scalar('u32', 0)
+      .scalar('u64', 2 ** 30);
+    const crowded = header(2 ** 21, 0);
+    for (const start of [endless.finish(), crowded.finish()]) {
+      const source = new BlobSource(new Blob([start]), 'model.gguf');
+      Object.defineProperty(source, 'size', { value: 2 ** 40 });
+      const reads: number[] = [];
+      source.prefix = async (length) => {
+        reads.push(length);
+        const bytes = new Uint8Array(length);
+        bytes.set(start);
+        return bytes;
+      };
+      await expect(readGgufHeader(source)).rejects.toMatchObject({ code: 'corrupt-gguf' });
+      expect(reads).toEqual([FIRST_READ_BYTES]);
+    }
+  });
+
   test('cut anywhere is refused, and never hangs', async () => {
     const model = realHeader();
     const cuts = [...Array(200).keys(), ...Array.from({ length: 200 }, (_, i) => 200 + i * 197)];

@@ -44,6 +44,10 @@ export async function readGgufHeader(source: ByteSource, signal?: AbortSignal): 
   const tensorCount = cursor.count('tensors', MIN_TENSOR_BYTES);
   const entryCount = cursor.count('metadata entries', MIN_ENTRY_BYTES);
 
+  if (Math.max(tensorCount, entryCount) > MOST_ENTRIES) {
+    throw cursor.corrupt(`it announces ${tensorCount} tensors and ${entryCount} metadata entries`);
+  }
+
   const metadata = new Map<string, GgufValue>();
   for (let i = 0; i < entryCount; i++) {
     const key = await cursor.name('metadata key');
@@ -72,6 +76,9 @@ const MIN_TENSOR_BYTES = 8 + 4 + 8 + 4 + 8;
 const MAX_NAME_BYTES = 65535;
 const MAX_DIMENSIONS = 4;
 const MAX_ARRAY_DEPTH = 8;
+/** Far beyond any model (the largest have some thousands of tensors and a header of some 20 MB), and still harmless. */
+const MOST_ENTRIES = 2 ** 20;
+const MAX_HEADER_BYTES = 2 ** 29;
 /** Beyond this a length that exceeds the file is called damage, below it a file cut short. */
 const PLAUSIBLE_LENGTH = 2 ** 28;
 
@@ -170,6 +177,7 @@ async function readArray(cursor: Cursor, key: string, depth: number): Promise<Gg
     }
     case ARRAY: {
       const count = cursor.count(`elements of ${quote(key)}`, 12);
+      if (count > MOST_ENTRIES) throw cursor.corrupt(`${quote(key)} is an array of ${count} arrays`);
       const arrays: GgufArray[] = [];
       for (let i = 0; i < count; i++) arrays.push(await readArray(cursor, key, depth + 1));
       return arrays;
@@ -307,8 +315,9 @@ class Cursor {
     const end = this.position + bytes;
     if (end <= this.bytes.length) return;
     if (end > this.source.size) throw this.tooLong(`the header goes on to byte ${end} at least`, bytes);
+    if (end > MAX_HEADER_BYTES) throw this.corrupt(`the header goes on to byte ${end} at least`);
     const wanted = Math.max(end, FIRST_READ_BYTES, this.bytes.length * READ_GROWTH);
-    this.bytes = await this.source.prefix(Math.min(wanted, this.source.size), this.signal);
+    this.bytes = await this.source.prefix(Math.min(wanted, this.source.size, MAX_HEADER_BYTES), this.signal);
     this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.byteLength);
   }
 

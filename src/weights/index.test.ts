@@ -108,8 +108,9 @@ describe.each<StoreKind>(['indexeddb', 'none'])('with store %s', (store) => {
     const weights = await open(server.url(PATH), store);
     server.behave(PATH, { drop: { afterBytes: 300_000 } });
     await expectTensor(weights, 'b');
-    const ranges = server.requests.map(({ range }) => range);
-    expect(new Set(ranges).size).toBe(ranges.length);
+    const starts = server.requests.slice(1).map(({ range }) => Number(/\d+/.exec(range ?? '')?.[0]));
+    expect(starts.length).toBeGreaterThan(10);
+    for (let i = 1; i < starts.length; i++) expect(starts[i]).toBeGreaterThan(starts[i - 1]);
   });
 
   test('a redirect is followed once, and again when the address it led to has expired', async () => {
