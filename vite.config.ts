@@ -1,4 +1,5 @@
 import { defineConfig, type UserConfig } from 'vite';
+import { shipModel } from './tools/ship-model.ts';
 import { copyBuiltWorkers, hideSourceMapWords, referToBuiltWorkers, stripShaders } from './tools/vite-plugins.ts';
 
 /**
@@ -13,7 +14,7 @@ export default defineConfig(({ mode }): UserConfig => {
   }
   return {
     base: './',
-    plugins: [stripShaders(), copyBuiltWorkers('dist/lib')],
+    plugins: [stripShaders(), copyBuiltWorkers('dist/lib'), shipModel('dense-k')],
     build: { outDir: 'dist/demo', target: TARGET },
   };
 });

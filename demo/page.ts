@@ -128,7 +128,10 @@ export class DemoPage extends PageElement {
   private sidebar(): TemplateResult {
     const themes = Object.entries(strings.themes) as Array<[Settings['theme'], string]>;
     const bytes = this.stored.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
-    const whole = this.stored.filter(({ size, storedBytes, url }) => storedBytes >= size && !laterShard(url));
+    const embedded = new URL(embeddedModel.url, document.baseURI).href;
+    const whole = this.stored.filter(
+      ({ size, storedBytes, url }) => storedBytes >= size && url !== embedded && !laterShard(url),
+    );
     return html`
       <p class="brand">${strings.title}</p>
       <button class="side-button" @click=${this.newChat}>${icons.plus}<span>${strings.newChat}</span></button>
