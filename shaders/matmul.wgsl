@@ -10,6 +10,7 @@ import package::lib::weights::load_weights;
 
 const TILE = 32u;
 const LANES = 64u;
+const MAX_HALF = 65504.0;
 
 struct Params {
   rows: u32,
@@ -47,9 +48,10 @@ fn stored(v: vec4f) -> vec4f {
   return v;
 }
 
+// An activation beyond the range of f16 would become infinite, or anything: WGSL leaves it open.
 @if(f16)
 fn stored(v: vec4f) -> vec4h {
-  return vec4h(v);
+  return vec4h(clamp(v, vec4f(-MAX_HALF), vec4f(MAX_HALF)));
 }
 
 @compute @workgroup_size(LANES)
@@ -101,15 +103,14 @@ fn main(
     }
     workgroupBarrier();
     for (var i = 0u; i < 8u; i++) {
-      let w0 = w_tile[row * PITCH + i];
-      let w1 = w_tile[(row + 1u) * PITCH + i];
-      let w2 = w_tile[(row + 2u) * PITCH + i];
-      let w3 = w_tile[(row + 3u) * PITCH + i];
+      // Products and sums in f32 also of f16 tiles: f16 sums turned near-tied routers, and cost a quarter of the digits.
+      let w0 = vec4f(w_tile[row * PITCH + i]);
+      let w1 = vec4f(w_tile[(row + 1u) * PITCH + i]);
+      let w2 = vec4f(w_tile[(row + 2u) * PITCH + i]);
+      let w3 = vec4f(w_tile[(row + 3u) * PITCH + i]);
       for (var j = 0u; j < 4u; j++) {
-        let v = x_tile[(token + j) * PITCH + i];
-        // Products and sums in f32 also of f16 tiles: f16 sums turned near-tied routers, and cost a quarter of the digits.
-        let v32 = vec4f(v);
-        acc[j] += vec4f(dot(vec4f(w0), v32), dot(vec4f(w1), v32), dot(vec4f(w2), v32), dot(vec4f(w3), v32));
+        let v = vec4f(x_tile[(token + j) * PITCH + i]);
+        acc[j] += vec4f(dot(w0, v), dot(w1, v), dot(w2, v), dot(w3, v));
       }
     }
     workgroupBarrier();

@@ -13,15 +13,15 @@ const CODEBOOKS = 6;
 const buffers = useBuffers(gpu, CODEBOOKS);
 
 /**
- * Tiles in f16 round W and x to 11 bits each, and sum four products in f16 before f32 takes over: errors of about 2^-10 of
- * a term, which over a row of random signs stay near 2^-10 of the result.
+ * Tiles in f16 round W and x by at most 2^-11 each; products and sums are f32. Over a row of random signs the errors stay
+ * near 2^-11 of the result's rms (0.0003 seen), and a single element of thousands is within four times that.
  */
 const precisions: { title: string; f16: boolean; tolerance: number; types: readonly TensorType[] }[] = [
   { title: 'f32', f16: false, tolerance: 1e-5, types: dequantizable },
 ];
 // Decoding is the same code for both; a pipeline takes a software adapter seconds to compile.
 if (gpu.capabilities.f16) {
-  precisions.push({ title: 'f16', f16: true, tolerance: 4e-3, types: ['BF16', 'Q4_K', 'IQ2_XS'] });
+  precisions.push({ title: 'f16', f16: true, tolerance: 2e-3, types: ['BF16', 'Q4_K', 'IQ2_XS'] });
 }
 
 /** Float64 product of row `row` of w with the x of one token. */
@@ -65,6 +65,25 @@ describe.each(precisions)('matmul in $title', ({ f16, tolerance, types }) => {
     await run(gpu, (rec) => matmul(rec, matrix, buffers.floats(x), y, tokens, { f16 }));
     const expected = reference(dequantize(type, bytes), x, rows, columns, tokens);
     expectClose(await readFloats(gpu, y, tokens * rows), expected, tolerance);
+  });
+
+  test('stays finite for activations beyond the range of f16', async () => {
+    const [rows, columns, tokens] = [5, 64, 6];
+    const { matrix, bytes } = await randomMatrix(gpu, 'F32', [rows, columns], 3);
+    buffers.own(matrix);
+    const x = randomNormal(7, tokens * columns, 10_000);
+    x[columns + 3] = 65_504;
+    x[2 * columns + 5] = -65_504;
+    const y = buffers.output(tokens * rows);
+    await run(gpu, (rec) => matmul(rec, matrix, buffers.floats(x), y, tokens, { f16 }));
+    expectClose(
+      await readFloats(gpu, y, tokens * rows),
+      reference(dequantize('F32', bytes), x, rows, columns, tokens),
+      tolerance,
+    );
+    const huge = x.map((v) => v * 100);
+    await run(gpu, (rec) => matmul(rec, matrix, buffers.floats(huge), y, tokens, { f16 }));
+    expect((await readFloats(gpu, y, tokens * rows)).every(Number.isFinite)).toBe(true);
   });
 
   test.each(['F16', 'Q8_0', 'Q4_K'] as const)('%s: rows split over bindings give the same product', async (type) => {
