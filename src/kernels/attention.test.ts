@@ -3,8 +3,7 @@ import { useBuffers } from '../../tools/testing/buffers.ts';
 import { half } from '../../tools/testing/dequantize.ts';
 import { expectClose, openTestGpu, readFloats, run } from '../../tools/testing/kernels.ts';
 import { randomNormal, randomSource, toHalf } from '../../tools/testing/random.ts';
-import type { GpuBuffer } from '../gpu/index.ts';
-import { Recorder } from '../gpu/index.ts';
+import { type GpuBuffer, Recorder } from '../gpu/index.ts';
 import {
   type AttentionDims,
   type AttentionPlan,
@@ -13,6 +12,7 @@ import {
   attentionRope,
   type KvCache,
   kvRowBytes,
+  MAX_PARTIAL_ROWS,
 } from './attention.ts';
 
 const gpu = await openTestGpu();
@@ -257,6 +257,18 @@ describe.each([false, true])('attention, f16 cache: %s', (f16) => {
     expectClose(await readFloats(gpu, y, expected.length), expected, tolerance);
   });
 });
+
+test.each([1, 255, 256, 257, 4096, 262_144])(
+  'splits cover a context of %i tokens within the memory for them',
+  (capacity) => {
+    for (const tokens of [1, 4, 5, 256]) {
+      const { splits, splitLength } = attentionPlan(tokens, capacity);
+      expect(splits * splitLength).toBeGreaterThanOrEqual(capacity);
+      expect((splits - 1) * splitLength).toBeLessThan(capacity); // no split is always empty
+      expect(splits * tokens).toBeLessThanOrEqual(Math.max(MAX_PARTIAL_ROWS, tokens));
+    }
+  },
+);
 
 test('keys and values of one token take the bytes of their elements', () => {
   const dims = { heads: 8, kvHeads: 2, headDim: 256, rotaryDim: 64 };
