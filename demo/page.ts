@@ -1,6 +1,6 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import { customElement, query, state } from 'lit/decorators.js';
-import { type EngineStats, listStored, type ModelInput, type StoredFile, type StoreKind } from '../src/index.ts';
+import type { EngineStats, ModelInput, StoredFile, StoreKind } from '../src/index.ts';
 import { formatRate } from '../src/ui/format.ts';
 import { icons } from '../src/ui/icons.ts';
 import type { QwenChat, QwenChatEvents } from '../src/ui/qwen-chat.ts';
@@ -140,7 +140,7 @@ export class DemoPage extends PageElement {
         <ul class="plain">
           ${whole.map(
             ({ url }) => html`<li><button class="side-button" aria-current=${url === this.modelUrl} title=${url}
-              @click=${() => this.load(url)}><span>${fileName(url).replace(/\.gguf$/i, '')}</span></button></li>`,
+              @click=${() => this.choose(url)}><span>${fileName(url).replace(/\.gguf$/i, '')}</span></button></li>`,
           )}
         </ul>
         <button class="side-button" @click=${() => this.open('models')}>${pageIcons.model}<span>${strings.chooseModel}</span></button>
@@ -234,6 +234,8 @@ export class DemoPage extends PageElement {
   private lookAround = async (): Promise<void> => {
     this.device = await examineDevice();
     try {
+      // Like the chat element itself, the page paints before the engine's code has come.
+      const { listStored } = await import('../src/index.ts');
       this.stored = await listStored();
       this.storeError = undefined;
     } catch (error) {
@@ -241,8 +243,12 @@ export class DemoPage extends PageElement {
     }
   };
 
-  private load(model: ModelInput): void {
+  private choose(model: ModelInput): void {
     this.dialog?.close();
+    this.load(model);
+  }
+
+  private load(model: ModelInput): void {
     if (!this.chat) return;
     this.model = model;
     this.status = { kind: 'loading' };
@@ -320,7 +326,7 @@ export class DemoPage extends PageElement {
   };
 
   private onChoose = ({ detail }: CustomEvent<string | File[]>): void => {
-    this.load(typeof detail === 'string' ? detail : fromFiles(detail));
+    this.choose(typeof detail === 'string' ? detail : fromFiles(detail));
   };
 
   private onNarrow = (): void => {

@@ -39,7 +39,10 @@ export function rememberAddress(url: string): Settings {
   return saveSettings({ recent: [url, ...recent.filter((each) => each !== url)].slice(0, RECENT) });
 }
 
-/** The page's scheme decides for the chat element too: it follows `color-scheme`. */
+/**
+ * The page's scheme decides for the chat element too: it follows `color-scheme`. Set by attribute, not as a style: where
+ * the style sheet is built for browsers without `light-dark()`, its replacement only sees the sheet's own rules.
+ */
 export function applyTheme(theme: Settings['theme']): void {
-  document.documentElement.style.colorScheme = theme === 'system' ? 'light dark' : theme;
+  document.documentElement.dataset.theme = theme;
 }

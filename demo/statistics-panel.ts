@@ -50,7 +50,7 @@ export class StatisticsPanel extends PageElement {
 function group(title: string, rows: ReadonlyArray<readonly [string, string]>): TemplateResult {
   return html`
     <section>
-      <h3>${title}</h3>
+      <h2 class="facts-title">${title}</h2>
       <dl class="facts">${rows.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
     </section>`;
 }

@@ -1,6 +1,6 @@
 import { html, nothing } from 'lit';
 import { customElement, property, state } from 'lit/decorators.js';
-import { deleteStored, type StoredFile } from '../src/index.ts';
+import type { StoredFile } from '../src/index.ts';
 import { PageElement } from './element.ts';
 import { fileName } from './file-name.ts';
 import { strings } from './strings.ts';
@@ -26,7 +26,7 @@ export class StoragePanel extends PageElement {
           ({ url, size, storedBytes }) => html`
             <li class="row">
               <div class="row-text">
-                <h4>${fileName(url)}</h4>
+                <h3>${fileName(url)}</h3>
                 <p class="quiet address-line">${url}</p>
               </div>
               <span class="figure quiet">${
@@ -64,6 +64,7 @@ export class StoragePanel extends PageElement {
     }
     this.asked = '';
     try {
+      const { deleteStored } = await import('../src/index.ts');
       for (const url of urls) await deleteStored(url);
     } catch (error) {
       this.error = error;
