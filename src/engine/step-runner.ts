@@ -1,4 +1,4 @@
-import { type Gpu, type GpuBuffer, type Program, Recorder } from '../gpu/index.ts';
+import { type Gpu, type GpuBuffer, type Profiler, type Program, Recorder } from '../gpu/index.ts';
 import {
   type CandidateList,
   candidateSizes,
@@ -26,6 +26,8 @@ export interface RunnerOptions {
   contextLength: number;
   /** f16 matmul tiles and KV cache. */
   f16: boolean;
+  /** Times the dispatches of every pass. */
+  profiler?: Profiler;
 }
 
 /** Counters of the last decode step. */
@@ -43,6 +45,7 @@ export class StepRunner {
   readonly #gpu: Gpu;
   readonly #model: TextModel;
   readonly #f16: boolean;
+  readonly #profiler: Profiler | undefined;
   readonly #scratch: Scratch;
   readonly #step: GpuBuffer;
   readonly #input: PassInput;
@@ -54,10 +57,11 @@ export class StepRunner {
   /** Entries last written to the penalty list. */
   #penaltyCount = 0;
 
-  constructor(gpu: Gpu, model: TextModel, { contextLength, f16 }: RunnerOptions) {
+  constructor(gpu: Gpu, model: TextModel, { contextLength, f16, profiler }: RunnerOptions) {
     this.#gpu = gpu;
     this.#model = model;
     this.#f16 = f16;
+    this.#profiler = profiler;
     const { config } = model;
     this.state = new SequenceState(gpu, config, { contextLength, kvF16: f16 });
     this.#scratch = new Scratch(gpu, Math.min(PASS_TOKENS, contextLength));
@@ -154,7 +158,7 @@ export class StepRunner {
     gpu.write(this.#input.tokens, 0, Uint32Array.from(ids));
     gpu.write(this.#input.rope, 0, ropeTable(this.#model.config.rope, textPositions(position, ids.length)));
     const encoder = gpu.device.createCommandEncoder();
-    program.encode(encoder);
+    program.encode(encoder, this.#profiler);
     if (choose) {
       encoder.copyBufferToBuffer(this.#output.buffer, 0, this.#readback.buffer, 0, this.#output.size);
       if (ids.length === 1) {

@@ -1,10 +1,13 @@
 import { type Bindable, type Gpu, type GpuBuffer, type Kernel, range } from './device.ts';
+import type { DispatchInfo, Profiler } from './profiler.ts';
 import type { ShaderVariant } from './shaders.ts';
 
 /** A grid of workgroups. */
 export type Grid = readonly [x: number, y?: number, z?: number];
 
 export interface DispatchCost {
+  /** Name of the matrix that the dispatch multiplies with. */
+  weights?: string;
   /** Bytes of weights the dispatch reads. */
   weightBytes?: number;
 }
@@ -20,9 +23,7 @@ interface Recorded {
 interface Dispatch {
   pipeline: GPUComputePipeline;
   bindGroup: GPUBindGroup;
-  x: number;
-  y: number;
-  z: number;
+  info: DispatchInfo;
 }
 
 /** Uniform bindings start at multiples of this: the largest `minUniformBufferOffsetAlignment` a device may have. */
@@ -73,7 +74,11 @@ export class Recorder {
     return new Program(label, dispatches, stepGroup, uniforms, weightBytes);
   }
 
-  #bind({ bindings, grid }: Recorded, kernel: Kernel, params: { uniforms: GpuBuffer; offset: number }): Dispatch {
+  #bind(
+    { spec, bindings, grid, cost }: Recorded,
+    kernel: Kernel,
+    params: { uniforms: GpuBuffer; offset: number },
+  ): Dispatch {
     const { shader, layout, pipeline } = kernel;
     const entries = [...shader.bindings].map(([name, { index, type }]): GPUBindGroupEntry => {
       if (type === 'uniform') {
@@ -92,8 +97,22 @@ export class Recorder {
     const [x, y = 1, z = 1] = grid;
     if (Math.max(x, y, z) > limit) throw new Error(`${kernel.name}: grid ${grid} exceeds ${limit} workgroups`);
     const bindGroup = this.gpu.device.createBindGroup({ label: kernel.name, layout, entries });
-    return { pipeline, bindGroup, x, y, z };
+    const { weights, weightBytes = 0 } = cost;
+    const info = {
+      kernel: kernel.name,
+      variant: describeVariant(spec),
+      weights,
+      weightBytes,
+      grid: [x, y, z] as const,
+    };
+    return { pipeline, bindGroup, info };
   }
+}
+
+/** The last part of each module's name, and the conditions that hold. */
+function describeVariant({ modules = {}, conditions = {} }: ShaderVariant): string {
+  const names = Object.values(modules).map((path) => path.slice(path.lastIndexOf('/') + 1));
+  return [...names, ...Object.keys(conditions).filter((name) => conditions[name])].join(' ');
 }
 
 function writeParams(view: DataView, offset: number, kernel: Kernel, params: Readonly<Record<string, number>>): void {
@@ -125,13 +144,24 @@ export class Program {
     return this.dispatches.length;
   }
 
-  encode(encoder: GPUCommandEncoder): void {
-    const pass = encoder.beginComputePass({ label: this.label });
+  /** One pass; with a profiler, a pass for each dispatch. */
+  encode(encoder: GPUCommandEncoder, profiler?: Profiler): void {
+    if (profiler) {
+      for (const dispatch of this.dispatches) {
+        this.#encodePass(encoder, [dispatch], { label: this.label, timestampWrites: profiler.next(dispatch.info) });
+      }
+    } else {
+      this.#encodePass(encoder, this.dispatches, { label: this.label });
+    }
+  }
+
+  #encodePass(encoder: GPUCommandEncoder, dispatches: readonly Dispatch[], descriptor: GPUComputePassDescriptor): void {
+    const pass = encoder.beginComputePass(descriptor);
     pass.setBindGroup(0, this.stepGroup);
-    for (const { pipeline, bindGroup, x, y, z } of this.dispatches) {
+    for (const { pipeline, bindGroup, info } of dispatches) {
       pass.setPipeline(pipeline);
       pass.setBindGroup(1, bindGroup);
-      pass.dispatchWorkgroups(x, y, z);
+      pass.dispatchWorkgroups(...info.grid);
     }
     pass.end();
   }

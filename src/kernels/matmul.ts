@@ -63,7 +63,7 @@ export function matmul(
         max_tiles: 0,
       },
       foldGrid(rec.gpu, Math.ceil(part.count / MATMUL_TILE), Math.ceil(tokens / MATMUL_TILE)),
-      { weightBytes: (w.bytes * part.count) / w.rows },
+      { weights: w.label, weightBytes: (w.bytes * part.count) / w.rows },
     );
   }
 }
@@ -117,7 +117,7 @@ export function expertMatmul(
         max_tiles: maxTiles,
       },
       foldGrid(rec.gpu, Math.ceil(w.rows / MATMUL_TILE), maxTiles),
-      { weightBytes: w.bytes * part.count },
+      { weights: w.label, weightBytes: w.bytes * part.count },
     );
   }
 }

@@ -63,7 +63,7 @@ export function matvec(
         slot_count: 0,
       },
       foldGrid(rec.gpu, Math.ceil(part.count / shape.rows), tokens),
-      { weightBytes: (w.bytes * part.count) / w.rows },
+      { weights: w.label, weightBytes: (w.bytes * part.count) / w.rows },
     );
   }
 }
@@ -96,7 +96,7 @@ export function expertMatvec(
         slot_count: part.count,
       },
       foldGrid(rec.gpu, Math.ceil(w.rows / shape.rows), pairs),
-      { weightBytes: part.first === 0 ? w.bytes * pairs : 0 },
+      { weights: w.label, weightBytes: part.first === 0 ? w.bytes * pairs : 0 },
     );
   }
 }
