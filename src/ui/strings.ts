@@ -25,7 +25,6 @@ export const strings = {
   // Messages
   reading: 'Reading…',
   readingFor: (ms: number) => `Reading… ${formatDuration(ms)}`,
-  thinkingNow: 'Thinking…',
   thinkingFor: (clock: string) => `Thinking… ${clock}`,
   thoughtFor: (ms: number) => `Thought for ${ms < 1000 ? 'a moment' : formatDuration(ms)}`,
   thoughtStopped: (ms: number) => `Thought for ${ms < 1000 ? 'a moment' : formatDuration(ms)}, then was stopped`,
@@ -48,7 +47,6 @@ export const strings = {
   // Speech
   answerFinished: 'Answer finished.',
   codeBlock: (lines: number) => `Code block, ${lines} ${lines === 1 ? 'line' : 'lines'}.`,
-  tableSpoken: 'Table.',
   percentLoaded: (percent: number) => `${percent} percent loaded.`,
   modelReady: (name: string) => `${name} is ready.`,
 
