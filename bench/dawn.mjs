@@ -1,0 +1,39 @@
+// @ts-check
+/** WebGPU for benchmarks: Dawn in Node, on the adapter that the tests choose. */
+import { findDawnAdapter } from '../tools/adapters.mjs';
+
+/**
+ * One instance a process: Dawn's build for Node crashes at exit if it was collected before.
+ * @type {Promise<GPU> | undefined}
+ */
+let gpu;
+
+/**
+ * @param {readonly string[]} [options] Dawn's, such as `disable-dawn-features=timestamp_quantization`
+ * @returns {Promise<GPU>}
+ */
+export function openDawn(options = []) {
+  gpu ??= create(options);
+  return gpu;
+}
+
+/** @param {readonly string[]} options */
+async function create(options) {
+  await useAdapter();
+  const { create, globals } = await import('webgpu');
+  Object.assign(globalThis, globals);
+  return create([...options]);
+}
+
+/**
+ * Sets the variables that choose the adapter, for this process and those that it starts.
+ * @returns {Promise<import('../tools/adapters.mjs').DawnAdapter>}
+ */
+export async function useAdapter() {
+  const adapter = await findDawnAdapter();
+  if (!adapter)
+    throw new Error('Dawn finds no adapter to measure on. Install a Vulkan driver, such as Mesa 25 or newer.');
+  // Vulkan's loader has not been called yet, so it will read these.
+  Object.assign(process.env, adapter.env);
+  return adapter;
+}
