@@ -4,7 +4,7 @@ import { dequantizable, dequantize } from '../../tools/testing/dequantize.ts';
 import { expectClose, openTestGpu, randomMatrix, readFloats, run } from '../../tools/testing/kernels.ts';
 import { randomNormal } from '../../tools/testing/random.ts';
 import type { TensorType } from '../weights/types.ts';
-import { expertMatmul, matmul, product } from './matmul.ts';
+import { expertMatmul, type MatmulShape, matmul, product } from './matmul.ts';
 import { expertGroups, routingBytes } from './moe.ts';
 import { StagingBuffer, WeightMatrix } from './weight-matrix.ts';
 
@@ -16,12 +16,26 @@ const buffers = useBuffers(gpu, CODEBOOKS);
  * Tiles in f16 round W and x by at most 2^-11 each; products and sums are f32. Over a row of random signs the errors stay
  * near 2^-11 of the result's rms (0.0003 seen), and a single element of thousands is within four times that.
  */
-const precisions: { title: string; f16: boolean; tolerance: number; types: readonly TensorType[] }[] = [
-  { title: 'f32', f16: false, tolerance: 1e-5, types: dequantizable },
+const TILED = { kind: 'tiled', rows: 32, tokens: 32 } as const satisfies MatmulShape;
+interface Variant {
+  title: string;
+  f16: boolean;
+  shape: MatmulShape;
+  tolerance: number;
+  types: readonly TensorType[];
+}
+const variants: Variant[] = [
+  { title: 'tiles of f32', f16: false, shape: TILED, tolerance: 1e-5, types: dequantizable },
 ];
-// Decoding is the same code for both; a pipeline takes a software adapter seconds to compile.
+// Decoding is the same code for all; a pipeline takes a software adapter seconds to compile.
+const FEW_TYPES = ['BF16', 'Q4_K', 'IQ2_XS'] as const;
 if (gpu.capabilities.f16) {
-  precisions.push({ title: 'f16', f16: true, tolerance: 2e-3, types: ['BF16', 'Q4_K', 'IQ2_XS'] });
+  variants.push({ title: 'tiles of f16', f16: true, shape: TILED, tolerance: 2e-3, types: FEW_TYPES });
+}
+if (gpu.capabilities.subgroups) {
+  const lanes = gpu.capabilities.subgroupMinSize;
+  const shape = { kind: 'lanes', lanes, rows: 16, tokens: 4 } as const;
+  variants.push({ title: 'lanes', f16: false, shape, tolerance: 1e-5, types: FEW_TYPES });
 }
 
 /** Float64 product of row `row` of w with the x of one token. */
@@ -37,7 +51,7 @@ function reference(w: Float64Array, x: Float32Array, rows: number, columns: numb
   );
 }
 
-describe.each(precisions)('matmul in $title', ({ f16, tolerance, types }) => {
+describe.each(variants)('matmul by $title', ({ f16, shape, tolerance, types }) => {
   const shapes = [
     { rows: 1, columns: 32, tokens: 1 },
     { rows: 33, columns: 96, tokens: 5 },
@@ -51,7 +65,7 @@ describe.each(precisions)('matmul in $title', ({ f16, tolerance, types }) => {
     buffers.own(matrix);
     const x = randomNormal(7, tokens * columns);
     const y = buffers.output(tokens * rows);
-    await run(gpu, (rec) => matmul(rec, matrix, buffers.floats(x), y, tokens, { f16 }));
+    await run(gpu, (rec) => matmul(rec, matrix, buffers.floats(x), y, tokens, { f16, shape }));
     const expected = reference(dequantize('F32', bytes), x, rows, columns, tokens);
     expectClose(await readFloats(gpu, y, tokens * rows), expected, tolerance);
   });
@@ -62,7 +76,7 @@ describe.each(precisions)('matmul in $title', ({ f16, tolerance, types }) => {
     buffers.own(matrix);
     const x = randomNormal(7, tokens * columns);
     const y = buffers.output(tokens * rows);
-    await run(gpu, (rec) => matmul(rec, matrix, buffers.floats(x), y, tokens, { f16 }));
+    await run(gpu, (rec) => matmul(rec, matrix, buffers.floats(x), y, tokens, { f16, shape }));
     const expected = reference(dequantize(type, bytes), x, rows, columns, tokens);
     expectClose(await readFloats(gpu, y, tokens * rows), expected, tolerance);
   });
@@ -75,14 +89,14 @@ describe.each(precisions)('matmul in $title', ({ f16, tolerance, types }) => {
     x[columns + 3] = 65_504;
     x[2 * columns + 5] = -65_504;
     const y = buffers.output(tokens * rows);
-    await run(gpu, (rec) => matmul(rec, matrix, buffers.floats(x), y, tokens, { f16 }));
+    await run(gpu, (rec) => matmul(rec, matrix, buffers.floats(x), y, tokens, { f16, shape }));
     expectClose(
       await readFloats(gpu, y, tokens * rows),
       reference(dequantize('F32', bytes), x, rows, columns, tokens),
       tolerance,
     );
     const huge = x.map((v) => v * 100);
-    await run(gpu, (rec) => matmul(rec, matrix, buffers.floats(huge), y, tokens, { f16 }));
+    await run(gpu, (rec) => matmul(rec, matrix, buffers.floats(huge), y, tokens, { f16, shape }));
     expect((await readFloats(gpu, y, tokens * rows)).every(Number.isFinite)).toBe(true);
   });
 
@@ -93,7 +107,7 @@ describe.each(precisions)('matmul in $title', ({ f16, tolerance, types }) => {
     expect(matrix.parts.length).toBeGreaterThan(2);
     const x = randomNormal(9, tokens * columns);
     const y = buffers.output(tokens * rows);
-    await run(gpu, (rec) => matmul(rec, matrix, buffers.floats(x), y, tokens, { f16 }));
+    await run(gpu, (rec) => matmul(rec, matrix, buffers.floats(x), y, tokens, { f16, shape }));
     const expected = reference(dequantize(type, bytes), x, rows, columns, tokens);
     expectClose(await readFloats(gpu, y, tokens * rows), expected, tolerance);
   });
@@ -105,7 +119,7 @@ describe.each(precisions)('matmul in $title', ({ f16, tolerance, types }) => {
     const x = randomNormal(9, tokens * columns);
     const before = randomNormal(10, tokens * rows);
     const y = buffers.floats(before);
-    await run(gpu, (rec) => matmul(rec, matrix, buffers.floats(x), y, tokens, { accumulate: true, f16 }));
+    await run(gpu, (rec) => matmul(rec, matrix, buffers.floats(x), y, tokens, { accumulate: true, f16, shape }));
     const expected = reference(dequantize('F16', bytes), x, rows, columns, tokens).map((v, i) => v + before[i]);
     expectClose(await readFloats(gpu, y, tokens * rows), expected, tolerance);
   });
@@ -127,10 +141,10 @@ describe.each(precisions)('matmul in $title', ({ f16, tolerance, types }) => {
     for (const xShare of [choices, 1]) {
       const x = randomNormal(9, (pairs / xShare) * columns);
       const y = buffers.output(pairs * rows);
-      const routing = buffers.output(routingBytes(pairs, slots) / 4);
+      const routing = buffers.output(routingBytes(pairs, slots, shape.tokens) / 4);
       await run(gpu, (rec) => {
         const routed = { slots: buffers.words(slotOf), pairs, xShare };
-        expertMatmul(rec, matrix, buffers.floats(x), y, expertGroups(rec, routed, slots, routing), { f16 });
+        expertMatmul(rec, matrix, buffers.floats(x), y, expertGroups(rec, routed, slots, routing, shape), { f16 });
       });
       const expected = slotOf.flatMap((slot, p) =>
         Array.from({ length: rows }, (_, r) =>

@@ -1,10 +1,19 @@
-import type { Bindable, Recorder } from '../gpu/index.ts';
+import type { Bindable, Gpu, Recorder, ShaderVariant } from '../gpu/index.ts';
 import { foldGrid } from './lanes.ts';
 import { expertMatvec, matvec, type Routed } from './matvec.ts';
 import type { WeightMatrix } from './weight-matrix.ts';
 
-/** Rows, and tokens, of a tile (see the shader). */
-export const MATMUL_TILE = 32;
+/** Which product for many tokens, and the rows and tokens a workgroup of it makes. */
+export type MatmulShape =
+  | { readonly kind: 'tiled'; readonly rows: 32; readonly tokens: 32 }
+  | { readonly kind: 'lanes'; readonly lanes: number; readonly rows: number; readonly tokens: number };
+
+/** Tiles in workgroup memory; narrow subgroups are software adapters, for which see `matmul_lanes.wgsl`. */
+export function matmulShape({ capabilities }: Gpu): MatmulShape {
+  const { subgroups, subgroupMinSize, subgroupMaxSize } = capabilities;
+  if (subgroups && subgroupMaxSize <= 8) return { kind: 'lanes', lanes: subgroupMinSize, rows: 16, tokens: 4 };
+  return { kind: 'tiled', rows: 32, tokens: 32 };
+}
 
 /** Up to this many rows of x, reading W once per row is no slower than tiles that are mostly padding. */
 const MATVEC_TOKENS = 4;
@@ -16,8 +25,9 @@ export interface MatmulOptions {
   stride?: number;
   /** Place of this product in a row of y. */
   offset?: number;
-  /** Tiles in f16. */
+  /** Tiles in f16, where the product is tiled. */
   f16?: boolean;
+  shape?: MatmulShape;
 }
 
 /**
@@ -31,24 +41,24 @@ export function product(
   x: Bindable,
   y: Bindable,
   tokens: number,
-  options: MatmulOptions = {},
+  options: Omit<MatmulOptions, 'shape'> = {},
 ): void {
   if (tokens <= MATVEC_TOKENS) matvec(rec, w, x, y, tokens, options);
   else matmul(rec, w, x, y, tokens, options);
 }
 
-/** The tiled product. Arguments as `product`. */
+/** The product for many rows of x. Arguments as `product`. */
 export function matmul(
   rec: Recorder,
   w: WeightMatrix,
   x: Bindable,
   y: Bindable,
   tokens: number,
-  { accumulate = false, stride = w.rows, offset = 0, f16 = false }: MatmulOptions = {},
+  { accumulate = false, stride = w.rows, offset = 0, f16 = false, shape = matmulShape(rec.gpu) }: MatmulOptions = {},
 ): void {
   for (const part of w.parts) {
     rec.dispatch(
-      { name: 'matmul', ...w.variant, conditions: { f16, experts: false } },
+      variant(w, shape, { f16, experts: false }),
       { ...w.bindings(part), x, y },
       {
         rows: part.count,
@@ -62,7 +72,7 @@ export function matmul(
         slot_count: 0,
         max_tiles: 0,
       },
-      foldGrid(rec.gpu, Math.ceil(part.count / MATMUL_TILE), Math.ceil(tokens / MATMUL_TILE)),
+      foldGrid(rec.gpu, Math.ceil(part.count / shape.rows), Math.ceil(tokens / shape.tokens)),
       { weights: w.label, weightBytes: (w.bytes * part.count) / w.rows },
     );
   }
@@ -72,6 +82,7 @@ export function matmul(
 export interface RoutedTiles extends Routed {
   routing: Bindable;
   maxTiles: number;
+  shape: MatmulShape;
 }
 
 /**
@@ -91,18 +102,18 @@ export function expertProduct(
   else expertMatvec(rec, w, x, y, routed);
 }
 
-/** The tiled product over pairs grouped by expert. Arguments as `expertProduct`. */
+/** The product over pairs grouped by expert. Arguments as `expertProduct`. */
 export function expertMatmul(
   rec: Recorder,
   w: WeightMatrix,
   x: Bindable,
   y: Bindable,
-  { routing, maxTiles, xShare, pairs }: RoutedTiles,
+  { routing, maxTiles, shape, xShare, pairs }: RoutedTiles,
   { f16 = false }: Pick<MatmulOptions, 'f16'> = {},
 ): void {
   for (const part of w.parts) {
     rec.dispatch(
-      { name: 'matmul', ...w.variant, conditions: { f16, experts: true } },
+      variant(w, shape, { f16, experts: true }),
       { ...w.bindings(part), x, y, routing },
       {
         rows: w.rows,
@@ -116,8 +127,18 @@ export function expertMatmul(
         slot_count: part.count,
         max_tiles: maxTiles,
       },
-      foldGrid(rec.gpu, Math.ceil(w.rows / MATMUL_TILE), maxTiles),
+      foldGrid(rec.gpu, Math.ceil(w.rows / shape.rows), maxTiles),
       { weights: w.label, weightBytes: w.bytes * part.count },
     );
   }
+}
+
+function variant(
+  w: WeightMatrix,
+  shape: MatmulShape,
+  { f16, experts }: { f16: boolean; experts: boolean },
+): ShaderVariant {
+  if (shape.kind === 'tiled') return { name: 'matmul', ...w.variant, conditions: { f16, experts } };
+  const constants = { LANES: shape.lanes, ROWS: shape.rows, TOKENS: shape.tokens };
+  return { name: 'matmul_lanes', ...w.variant, conditions: { experts }, constants };
 }

@@ -3,7 +3,7 @@ import { useBuffers } from '../../tools/testing/buffers.ts';
 import { expectClose, openTestGpu, readFloats, run } from '../../tools/testing/kernels.ts';
 import { randomNormal, randomSource } from '../../tools/testing/random.ts';
 import type { GpuBuffer } from '../gpu/index.ts';
-import { MATMUL_TILE } from './matmul.ts';
+import { matmulShape } from './matmul.ts';
 import { expertGroups, maxExpertTiles, moeCombine, router, routingBytes } from './moe.ts';
 
 const gpu = await openTestGpu();
@@ -86,10 +86,11 @@ test.each([
   { title: 'each pair on another expert', slots: 512, pairs: 512, slotOf: (p: number) => (p * 5) % 512 },
   { title: 'random experts', slots: 64, pairs: 2570, slotOf: undefined },
 ])('groups pairs by expert into tiles: $title', async ({ slots, pairs, slotOf }) => {
+  const tile = matmulShape(gpu).tokens;
   const random = randomSource(3);
   const chosen = Array.from({ length: pairs }, (_, p) => slotOf?.(p) ?? Math.floor(random() ** 2 * slots));
-  const routing = buffers.output(routingBytes(pairs, slots) / 4);
-  const maxTiles = maxExpertTiles(pairs, slots);
+  const routing = buffers.output(routingBytes(pairs, slots, tile) / 4);
+  const maxTiles = maxExpertTiles(pairs, slots, tile);
   await run(gpu, (rec) => {
     const routed = expertGroups(rec, { slots: buffers.words(chosen), pairs, xShare: 1 }, slots, routing);
     expect(routed.maxTiles).toBe(maxTiles);
@@ -97,9 +98,9 @@ test.each([
   const words = await readWords(routing, 4 * maxTiles + pairs);
   const order = words.subarray(4 * maxTiles);
   const seen: number[] = [];
-  for (let tile = 0; tile < maxTiles; tile++) {
-    const [slot, first, count] = words.subarray(4 * tile, 4 * tile + 3);
-    expect(count).toBeLessThanOrEqual(MATMUL_TILE);
+  for (let t = 0; t < maxTiles; t++) {
+    const [slot, first, count] = words.subarray(4 * t, 4 * t + 3);
+    expect(count).toBeLessThanOrEqual(tile);
     const members = [...order.subarray(first, first + count)];
     expect(members.every((p) => chosen[p] === slot)).toBe(true);
     seen.push(...members);

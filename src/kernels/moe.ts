@@ -1,5 +1,5 @@
 import type { Bindable, Recorder } from '../gpu/index.ts';
-import { MATMUL_TILE, type RoutedTiles } from './matmul.ts';
+import { type MatmulShape, matmulShape, type RoutedTiles } from './matmul.ts';
 import type { Routed } from './matvec.ts';
 
 const ROUTER_LANES = 64;
@@ -32,26 +32,32 @@ export function router(
   );
 }
 
-/** Most tiles that `pairs` routed pairs can fill: every slot may end in a partial one. */
-export function maxExpertTiles(pairs: number, slots: number): number {
-  return Math.min(pairs, Math.floor(pairs / MATMUL_TILE) + slots);
+/** Most tiles of so many tokens that `pairs` routed pairs can fill: every slot may end in a partial one. */
+export function maxExpertTiles(pairs: number, slots: number, tileTokens: number): number {
+  return Math.min(pairs, Math.floor(pairs / tileTokens) + slots);
 }
 
 /** Bytes of the routing buffer: tiles, then pairs. */
-export function routingBytes(pairs: number, slots: number): number {
-  return 16 * maxExpertTiles(pairs, slots) + 4 * pairs + 16;
+export function routingBytes(pairs: number, slots: number, tileTokens: number): number {
+  return 16 * maxExpertTiles(pairs, slots, tileTokens) + 4 * pairs + 16;
 }
 
-/** Groups pairs by expert for the tiled product. @param routing scratch of `routingBytes` */
-export function expertGroups(rec: Recorder, routed: Routed, slotCount: number, routing: Bindable): RoutedTiles {
-  const maxTiles = maxExpertTiles(routed.pairs, slotCount);
+/** Groups pairs by expert for `expertMatmul`. @param routing scratch of `routingBytes` */
+export function expertGroups(
+  rec: Recorder,
+  routed: Routed,
+  slotCount: number,
+  routing: Bindable,
+  shape: MatmulShape = matmulShape(rec.gpu),
+): RoutedTiles {
+  const maxTiles = maxExpertTiles(routed.pairs, slotCount, shape.tokens);
   rec.dispatch(
-    { name: 'expert_groups', constants: { LANES: ROUTER_LANES, SLOTS: slotCount, TILE: MATMUL_TILE } },
+    { name: 'expert_groups', constants: { LANES: ROUTER_LANES, SLOTS: slotCount, TILE: shape.tokens } },
     { slots: routed.slots, routing },
     { pairs: routed.pairs, max_tiles: maxTiles },
     [1],
   );
-  return { ...routed, routing, maxTiles };
+  return { ...routed, routing, maxTiles, shape };
 }
 
 export interface CombineTensors {

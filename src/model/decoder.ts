@@ -2,7 +2,7 @@ import type { GpuBuffer, Recorder } from '../gpu/index.ts';
 import { attention, attentionPlan, attentionRope, MAX_PARTIAL_ROWS } from '../kernels/attention.ts';
 import { deltaChannels, deltaConv, deltaNet, gatedNorm } from '../kernels/delta-net.ts';
 import { embed } from '../kernels/embed.ts';
-import { expertProduct, product } from '../kernels/matmul.ts';
+import { expertProduct, matmulShape, product } from '../kernels/matmul.ts';
 import { expertGroups, moeCombine, router, routingBytes } from '../kernels/moe.ts';
 import { rmsNorm } from '../kernels/rms-norm.ts';
 import { swiglu, swigluFused } from '../kernels/swiglu.ts';
@@ -169,13 +169,11 @@ function moe(pass: Pass, ffn: MoeFfn, h: GpuBuffer, x: GpuBuffer): void {
 
   const pairs = tokens * topK;
   const plain = { slots, pairs, xShare: topK };
-  const group = () =>
-    expertGroups(
-      rec,
-      plain,
-      ffn.slots.slots,
-      scratch.bytes('routing', routingBytes(scratch.maxTokens * topK, ffn.slots.slots)),
-    );
+  const group = () => {
+    const shape = matmulShape(rec.gpu);
+    const bytes = routingBytes(scratch.maxTokens * topK, ffn.slots.slots, shape.tokens);
+    return expertGroups(rec, plain, ffn.slots.slots, scratch.bytes('routing', bytes), shape);
+  };
   const routed = tokens > GROUPED_TOKENS ? group() : plain;
 
   const inner = scratch.rows('expert inner', topK * expertWidth); // [T·K, width]
