@@ -5,15 +5,7 @@ import type { TextModel } from '../model/text-model.ts';
 import { type Candidates, type PenaltyList, PenaltyState, Sampler } from '../text/index.ts';
 import type { Weights } from '../weights/types.ts';
 import { StepRunner } from './step-runner.ts';
-import type {
-  EngineStats,
-  GeneratedToken,
-  GenerateOptions,
-  ModelInfo,
-  SamplingSettings,
-  TokenLogprob,
-  TokenModel,
-} from './types.ts';
+import type { EngineStats, GeneratedToken, GenerateOptions, ModelInfo, TokenLogprob, TokenModel } from './types.ts';
 
 const NO_PENALTIES: PenaltyList = { ids: new Uint32Array(), scale: new Float32Array(), shift: new Float32Array() };
 
@@ -186,5 +178,3 @@ function logprobs(
   all.sort((a, b) => b.logprob - a.logprob || a.id - b.id);
   return { logprob: chosen.logprob, top: all.slice(0, count) };
 }
-
-export type { SamplingSettings };

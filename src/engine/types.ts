@@ -1,7 +1,8 @@
 /** What the rooms above the engine (api, ui) and the page see of it. */
+import type { SamplingSettings } from '../text/types.ts';
+import type { ModelInput, StoreKind } from '../weights/types.ts';
 
-/** Where weights come from: a URL (or the URLs of shards; the first is enough), or picked files. */
-export type ModelInput = string | readonly string[] | Blob | readonly Blob[];
+export type { ModelInput, SamplingSettings, StoreKind };
 
 export interface LoadOptions {
   /** URL of a `.gguf` (or of its first shard), URLs of all shards, a `File`/`Blob`, or several (shards). */
@@ -23,8 +24,6 @@ export interface LoadOptions {
   /** Aborts loading; what is already stored stays. */
   signal?: AbortSignal;
 }
-
-export type StoreKind = 'indexeddb' | 'none';
 
 export interface LoadProgress {
   /** `header`: reading the directory; `weights`: moving tensors to the GPU; `compile`: building pipelines; `ready`. */
@@ -89,24 +88,6 @@ export interface EngineStats {
   visionRuns: number;
   draftedTokens: number;
   acceptedTokens: number;
-}
-
-/** How the next token is chosen. Every field has a value here; defaults are made in `text/sampling.ts`. */
-export interface SamplingSettings {
-  /** 0 = greedy. */
-  temperature: number;
-  topP: number;
-  /** 0 = no limit. */
-  topK: number;
-  minP: number;
-  presencePenalty: number;
-  frequencyPenalty: number;
-  /** 1 = none. Divides positive, multiplies negative logits of tokens already in prompt or answer. */
-  repetitionPenalty: number;
-  /** Added to the logits of these token ids. */
-  logitBias: ReadonlyMap<number, number>;
-  /** Same seed, prompt, settings and device: same answer. Undefined: random. */
-  seed?: number;
 }
 
 export interface GenerateOptions {

@@ -8,7 +8,7 @@
  * as OpenAI (presence, frequency, bias) and vLLM (repetition) define them. Only touched tokens are listed, so the GPU
  * gets a short list and never a vector of the vocabulary's size.
  */
-import type { SamplingSettings } from '../engine/types.ts';
+import type { SamplingSettings } from './types.ts';
 
 /** Parallel arrays, one entry a touched token, in no particular order. */
 export interface PenaltyList {

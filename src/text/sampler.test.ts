@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import type { SamplingSettings } from '../engine/types.ts';
 import { PenaltyState } from './penalties.ts';
 import { Random } from './random.ts';
 import { type Candidates, type Choice, Sampler } from './sampler.ts';
+import type { SamplingSettings } from './types.ts';
 
 const NEUTRAL: SamplingSettings = {
   temperature: 1,

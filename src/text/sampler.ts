@@ -7,9 +7,10 @@
  * logits are mostly enough. Where they provably are not, the sampler says so and is called again with all of them; it
  * keeps its random number meanwhile, so the answer does not depend on how many candidates were tried first.
  */
-import type { SamplingSettings } from '../engine/types.ts';
+
 import { QwenError } from '../errors.ts';
 import { Random, randomSeed } from './random.ts';
+import type { SamplingSettings } from './types.ts';
 
 export interface Candidates {
   /** The tokens of the largest penalised logits (or all tokens), in any order. */

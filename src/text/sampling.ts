@@ -1,6 +1,7 @@
 /** Sampling settings from a request: the model card's presets where the request says nothing, each field checked. */
-import type { SamplingSettings } from '../engine/types.ts';
+
 import { QwenError } from '../errors.ts';
+import type { SamplingSettings } from './types.ts';
 
 /** The fields of a request that concern sampling, by OpenAI's and vLLM's names. `null` means: the default. */
 export interface SamplingRequest {

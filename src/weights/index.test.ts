@@ -2,8 +2,8 @@ import 'fake-indexeddb/auto';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type WriterTensor, writeGguf } from '../../tools/gguf-writer.ts';
 import { startTestServer, type TestServer } from '../../tools/test-server.ts';
-import type { ModelInput, StoreKind } from '../engine/types.ts';
 import { deleteStored, listStored, openWeightsWith, type Weights } from './index.ts';
+import type { ModelInput, StoreKind } from './types.ts';
 
 const PATH = '/models/tiny.gguf';
 const MB = 1024 * 1024;

@@ -1,5 +1,5 @@
 /** A model's files: from the address or the picked files to tensors whose bytes can be read. */
-import type { ModelInput, StoreKind } from '../engine/types.ts';
+
 import { QwenError, throwIfAborted } from '../errors.ts';
 import { BlobSource, type ByteSource } from './byte-source.ts';
 import { readGgufHeader } from './gguf.ts';
@@ -10,7 +10,7 @@ import { MemoryStore } from './memory-store.ts';
 import { REQUESTS_IN_FLIGHT, RemoteFile } from './remote-file.ts';
 import { assembleShards, missingShard, type Shard, shardPlace, shardUrl } from './shards.ts';
 import type { ChunkStore, StoredFile } from './store.ts';
-import type { OpenOptions, OpenWeights, TensorInfo, Weights } from './types.ts';
+import type { ModelInput, OpenOptions, OpenWeights, StoreKind, TensorInfo, Weights } from './types.ts';
 
 export { requestPersistence } from './indexeddb-store.ts';
 export type { ChunkStore, StoredFile } from './store.ts';

@@ -1,5 +1,9 @@
 /** What the rooms above `weights/` see of a model's files. */
-import type { ModelInput, StoreKind } from '../engine/types.ts';
+/** Where weights come from: a URL (or the URLs of shards; the first is enough), or picked files. */
+export type ModelInput = string | readonly string[] | Blob | readonly Blob[];
+
+/** Where downloaded bytes are kept. */
+export type StoreKind = 'indexeddb' | 'none';
 
 /** Tensor types of GGUF that this package runs, by ggml's names. Sizes are in `quant-types.ts`. */
 export type TensorType =
