@@ -1,5 +1,5 @@
 import { QwenError } from '../errors.ts';
-import { Gpu } from '../gpu/index.ts';
+import { Gpu, type OpenGpuOptions } from '../gpu/index.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { loadTextModel } from '../model/text-model.ts';
 import { openWeights } from '../weights/index.ts';
@@ -15,9 +15,13 @@ const DEFAULT_CONTEXT = 32768;
 
 /**
  * Opens the files, uploads the weights and compiles the kernels.
+ * @param gpuOptions features to do without (tests)
  * @throws QwenError; the signal's reason on abort. Nothing stays allocated after a failure; what is stored stays stored.
  */
-export async function loadTokenModel(options: LoadOptions): Promise<{ model: TokenModel; metadata: GgufMetadata }> {
+export async function loadTokenModel(
+  options: LoadOptions,
+  gpuOptions: OpenGpuOptions = {},
+): Promise<{ model: TokenModel; metadata: GgufMetadata }> {
   const { model: input, signal, onProgress } = options;
   const gpuImplementation = options.gpu ?? (typeof navigator === 'undefined' ? undefined : navigator.gpu);
   if (!gpuImplementation) {
@@ -27,7 +31,7 @@ export async function loadTokenModel(options: LoadOptions): Promise<{ model: Tok
     );
   }
   const store = options.store ?? (typeof indexedDB === 'undefined' ? 'none' : 'indexeddb');
-  const gpu = await Gpu.open(gpuImplementation);
+  const gpu = await Gpu.open(gpuImplementation, gpuOptions);
   let weights: Weights | undefined;
   try {
     const precision = choosePrecision(options.precision, gpu);

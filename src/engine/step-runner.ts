@@ -1,4 +1,4 @@
-import { type Gpu, type GpuBuffer, type Profiler, type Program, Recorder } from '../gpu/index.ts';
+import { BufferUsage, type Gpu, type GpuBuffer, type Profiler, type Program, Recorder } from '../gpu/index.ts';
 import {
   type CandidateList,
   candidateSizes,
@@ -76,7 +76,7 @@ export class StepRunner {
     this.#readback = gpu.createBuffer(
       'candidates readback',
       candidateSizes.output,
-      GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+      BufferUsage.MAP_READ | BufferUsage.COPY_DST,
     );
   }
 
@@ -95,9 +95,13 @@ export class StepRunner {
    * @param between called before each pass; throws to stop
    */
   async read(ids: readonly number[], between: () => void = () => {}): Promise<void> {
+    let earlier: Promise<unknown> = Promise.resolve();
     for (let at = 0; at < ids.length; at += this.#scratch.maxTokens) {
       between();
       await this.#submit(ids.slice(at, at + this.#scratch.maxTokens), false);
+      // One pass runs while the next is encoded; no more, or a stop would wait for all of them.
+      await earlier;
+      earlier = this.#gpu.device.queue.onSubmittedWorkDone();
     }
   }
 
@@ -109,6 +113,7 @@ export class StepRunner {
     await this.#gpu.map(buffer);
     const list = readCandidates(buffer.getMappedRange().slice(0));
     buffer.unmap();
+    this.#gpu.assertAlive();
     return list;
   }
 

@@ -1,4 +1,5 @@
 import { QwenError } from '../errors.ts';
+import { BufferUsage, MAP_MODE_READ, SHADER_STAGE_COMPUTE } from './flags.ts';
 import { type LinkedShader, linkShader, type ShaderVariant } from './shaders.ts';
 
 /** What kernels may choose their variant by. */
@@ -81,7 +82,8 @@ export class Gpu {
   #peakBytes = 0;
   readonly #live = new Set<GpuBuffer>();
   readonly #kernels = new Map<string, Promise<Kernel>>();
-  #lostError: QwenError | undefined;
+  /** Why the device can no longer be trusted: lost, out of memory, or an invalid call of ours. */
+  #fault: QwenError | undefined;
   #disposed = false;
 
   private constructor(
@@ -94,14 +96,18 @@ export class Gpu {
     this.adapterName = description || [vendor, architecture, name].filter(Boolean).join(' ') || 'unnamed adapter';
     this.stepLayout = device.createBindGroupLayout({
       label: 'step',
-      entries: [{ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'read-only-storage' } }],
+      entries: [{ binding: 0, visibility: SHADER_STAGE_COMPUTE, buffer: { type: 'read-only-storage' } }],
+    });
+    device.addEventListener('uncapturederror', ({ error }) => {
+      this.#fault ??= describeFault(error);
     });
     this.lost = device.lost.then((info) => {
-      this.#lostError = new QwenError(
+      const lost = new QwenError(
         'device-lost',
         `The GPU device was lost (${info.reason || 'unknown'}: ${info.message || 'no details'}). Load the model again; if it happens again, choose a smaller model or context.`,
       );
-      return this.#lostError;
+      this.#fault = lost;
+      return lost;
     });
   }
 
@@ -141,17 +147,17 @@ export class Gpu {
     return this.#live.size;
   }
 
-  /** Throws if the device is gone; call before work that would otherwise fail obscurely. */
+  /** Throws if the device is gone or has failed; call before work that would otherwise fail obscurely, and after it. */
   assertAlive(): void {
     if (this.#disposed) throw new QwenError('disposed', 'This engine was disposed; load the model again.');
-    if (this.#lostError) throw this.#lostError;
+    if (this.#fault) throw this.#fault;
   }
 
   /** A zeroed buffer. Sizes are rounded up to 16 bytes, since an empty binding is not allowed and vec4 reads need whole ones. */
   createBuffer(
     label: string,
     size: number,
-    usage: GPUBufferUsageFlags = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+    usage: GPUBufferUsageFlags = BufferUsage.STORAGE | BufferUsage.COPY_SRC | BufferUsage.COPY_DST,
   ): GpuBuffer {
     this.assertAlive();
     const bytes = Math.max(16, Math.ceil(size / 16) * 16);
@@ -189,7 +195,7 @@ export class Gpu {
   /** Copies a range back to the CPU. */
   async read(source: Bindable): Promise<ArrayBuffer> {
     const { buffer, offset, size } = range(source);
-    const staging = this.createBuffer('readback', size, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
+    const staging = this.createBuffer('readback', size, BufferUsage.MAP_READ | BufferUsage.COPY_DST);
     try {
       const encoder = this.device.createCommandEncoder();
       encoder.copyBufferToBuffer(buffer.buffer, offset, staging.buffer, 0, Math.ceil(size / 4) * 4);
@@ -204,7 +210,7 @@ export class Gpu {
   /** Maps for reading; a lost device rejects with its typed error instead of an OperationError. */
   async map(buffer: GPUBuffer): Promise<void> {
     try {
-      await buffer.mapAsync(GPUMapMode.READ);
+      await buffer.mapAsync(MAP_MODE_READ);
     } catch (cause) {
       this.assertAlive();
       // A device that dies rejects its maps just before `lost` resolves.
@@ -231,7 +237,7 @@ export class Gpu {
       label: spec.name,
       entries: [...shader.bindings.values()].map(({ index, type }) => ({
         binding: index,
-        visibility: GPUShaderStage.COMPUTE,
+        visibility: SHADER_STAGE_COMPUTE,
         buffer: { type },
       })),
     });
@@ -274,4 +280,18 @@ export class Gpu {
 
 export function range(source: Bindable): BufferRange {
   return source instanceof GpuBuffer ? { buffer: source, offset: 0, size: source.size } : source;
+}
+
+/** Errors that no call reports: WebGPU delivers them later, and what was to be computed is missing. */
+function describeFault(error: GPUError): QwenError {
+  if (error.constructor.name === 'GPUOutOfMemoryError') {
+    return new QwenError(
+      'out-of-memory',
+      `The GPU has no memory left (${error.message}). Choose a smaller model or context, or close other tabs that use the GPU.`,
+    );
+  }
+  return new QwenError(
+    'shader',
+    `A GPU operation failed: ${error.message}. Load the model again, and report this as a bug.`,
+  );
 }

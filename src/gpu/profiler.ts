@@ -1,4 +1,5 @@
 import type { Gpu, GpuBuffer } from './device.ts';
+import { BufferUsage } from './flags.ts';
 
 /** What a dispatch is, for whoever reads a profile. */
 export interface DispatchInfo {
@@ -39,7 +40,7 @@ export class Profiler {
     this.#resolved = gpu.createBuffer(
       'profiler',
       2 * MAX_DISPATCHES * 8,
-      GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
+      BufferUsage.QUERY_RESOLVE | BufferUsage.COPY_SRC,
     );
   }
 

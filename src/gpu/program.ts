@@ -1,4 +1,5 @@
 import { type Bindable, type Gpu, type GpuBuffer, type Kernel, range } from './device.ts';
+import { BufferUsage } from './flags.ts';
 import type { DispatchInfo, Profiler } from './profiler.ts';
 import type { ShaderVariant } from './shaders.ts';
 
@@ -57,7 +58,7 @@ export class Recorder {
     const uniforms = gpu.createBuffer(
       `${label} parameters`,
       Math.max(1, kernels.length) * UNIFORM_ALIGNMENT,
-      GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+      BufferUsage.UNIFORM | BufferUsage.COPY_DST,
     );
     const values = new DataView(new ArrayBuffer(uniforms.size));
     const dispatches = this.#dispatches.map((recorded, i) => {

@@ -78,12 +78,14 @@ export function readConfig({ metadata, name, tensors }: Pick<Weights, 'metadata'
   const ropeDim = read.size('rope.dimension_count');
   if (headDim % 4 !== 0 || ropeDim % 8 !== 0 || ropeDim > headDim)
     throw read.corrupt('rope.dimension_count', `is ${ropeDim}`);
+  if (!isPowerOfTwo(headDim)) throw unsupported(`heads of ${headDim} dimensions`);
   const heads = read.size('attention.head_count');
   const kvHeads = read.size('attention.head_count_kv');
   if (heads % kvHeads !== 0)
     throw read.corrupt('attention.head_count', `${heads} is no multiple of ${kvHeads} kv heads`);
 
   const stateDim = read.size('ssm.state_size');
+  if (!isPowerOfTwo(stateDim)) throw unsupported(`DeltaNet heads of ${stateDim} dimensions`);
   const keyHeads = read.size('ssm.group_count');
   const valueHeads = read.size('ssm.time_step_rank');
   if (valueHeads % keyHeads !== 0)
@@ -139,6 +141,11 @@ function layerKinds(read: MetadataReader, layers: number, blocks: number): Model
   const interval = read.size('full_attention_interval', 4);
   if (interval < 1) throw read.corrupt('full_attention_interval', `is ${interval}`);
   return Array.from({ length: layers }, (_, i) => ((i + 1) % interval === 0 ? 'attention' : 'deltaNet'));
+}
+
+/** A workgroup of a quarter as many lanes reduces a head by halves. */
+function isPowerOfTwo(n: number): boolean {
+  return n >= 32 && (n & (n - 1)) === 0;
 }
 
 /** Largest size a metadata key may claim: far beyond any model, and safe in products with another. */
