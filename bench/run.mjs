@@ -24,7 +24,8 @@ import { ensureModel, MODEL_NAMES } from './models.mjs';
  * @typedef {import('./adapter.mjs').Ceilings} Ceilings
  * @typedef {{ title: string, script: string, args?: string[], node?: string, needs: string, remedy: string }} Program
  *   `needs` is a file without which it cannot run.
- * @typedef {{ model: string, program: string, promptTokens: number, rounds: Measured[] }} Result
+ * @typedef {{ model: string, program: string, promptTokens: number, rounds: Measured[], failures: number }} Result
+ *   `failures` counts the rounds in which the program ended instead of answering.
  */
 
 const here = (/** @type {string} */ path) => fileURLToPath(new URL(path, import.meta.url));
@@ -107,28 +108,27 @@ async function compete(name) {
   /** @type {Contestant[]} */
   const contestants = [];
   try {
-    for (const program of programs) {
-      const contestant = new Contestant(program, { ...PROGRAMS[program], model });
-      contestants.push(contestant);
-      await contestant.ready();
-    }
+    for (const program of programs) contestants.push(await start(program, model));
     /** @type {Result[]} */
     const found = [];
     for (const promptTokens of list(options.prompt).map(Number)) {
-      const of = contestants.map(({ name: program }) => ({ model: name, program, promptTokens, rounds: [] }));
+      /** @type {Result[]} */
+      const of = programs.map((program) => ({ model: name, program, promptTokens, rounds: [], failures: 0 }));
       found.push(...of);
       for (let round = 0; round <= rounds; round++) {
         for (const [i, contestant] of contestants.entries()) {
-          const measured = await contestant.run({
-            text: prompt(promptTokens, round),
-            promptTokens,
-            newTokens: Number(options.decode),
-          });
-          const { prefill, decode } = measured;
-          console.error(
-            `${name} ${contestant.name} round ${round}: prompt ${prefill.toFixed(2)}, decode ${decode.toFixed(2)} tok/s, load ${loadavg()[0].toFixed(1)}`,
-          );
-          if (round > 0) /** @type {Measured[]} */ (of[i].rounds).push(measured);
+          const task = { text: prompt(promptTokens, round), promptTokens, newTokens: Number(options.decode) };
+          try {
+            const measured = await contestant.run(task);
+            const rates = `prompt ${measured.prefill.toFixed(2)}, decode ${measured.decode.toFixed(2)} tok/s`;
+            console.error(`${name} ${programs[i]} round ${round}: ${rates}, load ${loadavg()[0].toFixed(1)}`);
+            if (round > 0) of[i].rounds.push(measured);
+          } catch (error) {
+            // ggml-webgpu gives up when a prompt keeps a slow adapter busy for too long.
+            console.error(error);
+            of[i].failures++;
+            contestants[i] = await start(programs[i], model);
+          }
         }
       }
     }
@@ -136,6 +136,16 @@ async function compete(name) {
   } finally {
     for (const contestant of contestants) contestant.stop();
   }
+}
+
+/**
+ * @param {string} program
+ * @param {string} model
+ */
+async function start(program, model) {
+  const contestant = new Contestant(program, { ...PROGRAMS[program], model });
+  await contestant.ready();
+  return contestant;
 }
 
 /** Letters, each a token of its own in the benchmarks' vocabulary; another beginning each round, so that nothing is reused. */
@@ -157,19 +167,29 @@ function describe({ date, cpu, cores, load, newTokens, ceilings, results }) {
     '| model | prompt | program | prompt, tok/s | ÷ ggml-webgpu | decode, tok/s | ÷ ggml-webgpu | dispatches a token | bytes read back a token | MB of weights a token | GB/s | of the ceiling |',
     '|---|---|---|---|---|---|---|---|---|---|---|---|',
   ];
-  for (const { model, program, promptTokens, rounds: runs } of results) {
+  for (const { model, program, promptTokens, rounds: runs, failures } of results) {
+    if (runs.length === 0) {
+      lines.push(`| ${model} | ${promptTokens} | ${PROGRAMS[program].title} | failed ${failures} times |`);
+      continue;
+    }
     const decode = median(runs.map((run) => run.decode));
     const peer = results.find(
-      (other) => other.program === 'ggml-webgpu' && other.model === model && other.promptTokens === promptTokens,
+      (other) =>
+        other.program === 'ggml-webgpu' &&
+        other.model === model &&
+        other.promptTokens === promptTokens &&
+        other.rounds.length > 0,
     );
     const { dispatches, readbackBytes, weightBytes } = runs[runs.length - 1];
     // All programs multiply with the same weights; only ours counts them.
-    const bytes = weightBytes ?? results.find((other) => other.model === model)?.rounds[0]?.weightBytes;
+    const bytes =
+      weightBytes ??
+      results.find((other) => other.model === model && other.rounds[0]?.weightBytes)?.rounds[0].weightBytes;
     const rate = bytes === undefined ? undefined : (bytes * decode) / 1e9;
     const cells = [
       model,
       promptTokens,
-      PROGRAMS[program].title,
+      PROGRAMS[program].title + (failures > 0 ? `, failed ${failures} times` : ''),
       spread(runs.map((run) => run.prefill)),
       ratio(runs, peer?.rounds, 'prefill'),
       spread(runs.map((run) => run.decode)),
