@@ -1,0 +1,80 @@
+/** A WebGPU implementation that counts the buffers made through it, and can lose its device when a test wants it lost. */
+
+export interface WatchedGpu {
+  /** Give this to whatever is tested. */
+  readonly gpu: GPU;
+  /** Buffers that were made and not destroyed, of all devices. */
+  readonly liveBuffers: number;
+  /** Buffers made so far, of all devices. */
+  readonly madeBuffers: number;
+  /** Submits so far, of all devices. */
+  readonly submits: number;
+  /** Called after each submit of a device, with its number from 1 on. */
+  onSubmit: (count: number) => void;
+  /** Called before each buffer is made, with its number from 1 on. */
+  onBuffer: (count: number) => void;
+  /** Loses the device that was made last: what a driver's crash looks like from here. */
+  lose(): void;
+}
+
+/** @param gpu is not changed; its adapters and devices are, as far as they came through the watched one */
+export function watchGpu(gpu: GPU): WatchedGpu {
+  const live = new Set<GPUBuffer>();
+  let [madeBuffers, submits] = [0, 0];
+  let latest: GPUDevice | undefined;
+
+  const watchDevice = (device: GPUDevice) => {
+    latest = device;
+    const createBuffer = device.createBuffer.bind(device);
+    const submit = device.queue.submit.bind(device.queue);
+    device.createBuffer = (descriptor) => {
+      watched.onBuffer(++madeBuffers);
+      const buffer = createBuffer(descriptor);
+      const destroy = buffer.destroy.bind(buffer);
+      live.add(buffer);
+      buffer.destroy = () => {
+        live.delete(buffer);
+        return destroy();
+      };
+      return buffer;
+    };
+    const queue = device.queue;
+    queue.submit = (commands) => {
+      const result = submit(commands);
+      watched.onSubmit(++submits);
+      return result;
+    };
+    // `device.queue` may be a new object each time it is asked for.
+    Object.defineProperty(device, 'queue', { value: queue });
+    return device;
+  };
+
+  const watched = {
+    gpu: {
+      requestAdapter: async (options?: GPURequestAdapterOptions) => {
+        const adapter = await gpu.requestAdapter(options);
+        if (!adapter) return null;
+        const requestDevice = adapter.requestDevice.bind(adapter);
+        adapter.requestDevice = async (descriptor) => watchDevice(await requestDevice(descriptor));
+        return adapter;
+      },
+      getPreferredCanvasFormat: () => gpu.getPreferredCanvasFormat(),
+      wgslLanguageFeatures: gpu.wgslLanguageFeatures,
+    } as GPU,
+    get liveBuffers() {
+      return live.size;
+    },
+    get madeBuffers() {
+      return madeBuffers;
+    },
+    get submits() {
+      return submits;
+    },
+    onSubmit: (_count: number) => {},
+    onBuffer: (_count: number) => {},
+    lose() {
+      latest?.destroy();
+    },
+  };
+  return watched;
+}
