@@ -5,6 +5,7 @@
 //   grid: (⌈rows / 32⌉ folded over x and y, ⌈T / 32⌉)
 //   experts: tile z of `routing` (see expert_groups.wgsl) is a run of routed pairs p of one slot; x row p / x_share, y row p
 //   source: qwen35.md §2
+import package::lib::product::{activations, pair_at, params, routing, store};
 import package::lib::weights::load_weights;
 @if(f16) enable f16;
 
@@ -12,29 +13,6 @@ const TILE = 32u;
 const LANES = 64u;
 const MAX_HALF = 65504.0;
 
-struct Params {
-  rows: u32,
-  chunks: u32,
-  row_offset: u32,
-  row_stride: u32,
-  accumulate: u32,
-  tokens: u32,
-  x_share: u32,
-  first_slot: u32,
-  slot_count: u32,
-  // Experts: tiles in `routing`, before its pairs.
-  max_tiles: u32,
-}
-
-@group(1) @binding(4) var<storage, read> x: array<vec4f>;
-@group(1) @binding(5) var<storage, read_write> y: array<f32>;
-@group(1) @binding(6) var<uniform> params: Params;
-@if(experts) @group(1) @binding(7) var<storage, read> routing: array<vec4u>;
-
-@if(experts)
-fn pair_at(i: u32) -> u32 {
-  return routing[params.max_tiles + i / 4u][i % 4u];
-}
 
 // [32 rows or tokens][8 vec4s of columns]; a row is padded by one vec4 so that a column's lanes hit different banks.
 const PITCH = 9u;
@@ -98,7 +76,7 @@ fn main(
       }
     } else {
       for (var i = 0u; i < 8u; i++) {
-        x_tile[fetch * PITCH + i] = stored(x[(x_chunk + c) * 8u + i]);
+        x_tile[fetch * PITCH + i] = stored(activations[(x_chunk + c) * 8u + i]);
       }
     }
     workgroupBarrier();
@@ -125,8 +103,7 @@ fn main(
       for (var i = 0u; i < 4u; i++) {
         let r = first_row + row + i;
         if (r < params.rows) {
-          let at = t * params.row_stride + params.row_offset + r;
-          y[at] = acc[j][i] + select(0.0, y[at], params.accumulate != 0u);
+          store(t, r, acc[j][i]);
         }
       }
     }

@@ -7,33 +7,11 @@
 //   grid: (⌈rows / ROWS⌉ folded over x and y, ⌈T / TOKENS⌉)
 //   experts: tile z of `routing` (see expert_groups.wgsl) is a run of routed pairs p of one slot; x row p / x_share, y row p
 //   source: qwen35.md §2
+import package::lib::product::{activations, pair_at, params, routing, store};
 import package::lib::weights::load_weights;
 import constants::{LANES, ROWS, TOKENS};
 enable subgroups;
 
-struct Params {
-  rows: u32,
-  chunks: u32,
-  row_offset: u32,
-  row_stride: u32,
-  accumulate: u32,
-  tokens: u32,
-  x_share: u32,
-  first_slot: u32,
-  slot_count: u32,
-  // Experts: tiles in `routing`, before its pairs.
-  max_tiles: u32,
-}
-
-@group(1) @binding(4) var<storage, read> x: array<vec4f>;
-@group(1) @binding(5) var<storage, read_write> y: array<f32>;
-@group(1) @binding(6) var<uniform> params: Params;
-@if(experts) @group(1) @binding(7) var<storage, read> routing: array<vec4u>;
-
-@if(experts)
-fn pair_at(i: u32) -> u32 {
-  return routing[params.max_tiles + i / 4u][i % 4u];
-}
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -74,7 +52,7 @@ fn main(
     var xs: array<vec4f, 8 * TOKENS>;
     for (var j = 0u; j < u32(TOKENS); j++) {
       for (var i = 0u; i < 8u; i++) {
-        xs[8u * j + i] = x[(x_row[j] + c) * 8u + i];
+        xs[8u * j + i] = activations[(x_row[j] + c) * 8u + i];
       }
     }
     for (var r = 0u; r < u32(ROWS); r++) {
@@ -92,8 +70,7 @@ fn main(
     for (var j = 0u; j < u32(TOKENS); j++) {
       let total = subgroupAdd(sum[r * u32(TOKENS) + j]);
       if (lane == 0u && first_row + r < params.rows && first_token + j < end) {
-        let at = y_row[j] * params.row_stride + params.row_offset + first_row + r;
-        y[at] = total + select(0.0, y[at], params.accumulate != 0u);
+        store(y_row[j], first_row + r, total);
       }
     }
   }

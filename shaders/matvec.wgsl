@@ -5,26 +5,11 @@
 //   grid: (⌈rows / ROWS⌉ folded over x and y, T)
 //   experts: row block `slots[p]` of W instead of block 0, for each routed pair p = (token, choice); x row p / x_share
 //   source: qwen35.md §2
+import package::lib::product::{activations, params, store};
 import package::lib::weights::load_weights;
-import constants::LANES;
-import constants::ROWS;
+import constants::{LANES, ROWS};
 @if(subgroups) enable subgroups;
 
-struct Params {
-  rows: u32,
-  chunks: u32,
-  row_offset: u32,
-  row_stride: u32,
-  accumulate: u32,
-  // Experts: pairs that share one x row (top-k for gate and up, 1 for down), and the slots this dispatch's buffer holds.
-  x_share: u32,
-  first_slot: u32,
-  slot_count: u32,
-}
-
-@group(1) @binding(4) var<storage, read> x: array<vec4f>;
-@group(1) @binding(5) var<storage, read_write> y: array<f32>;
-@group(1) @binding(6) var<uniform> params: Params;
 @if(experts) @group(1) @binding(7) var<storage, read> slots: array<u32>;
 
 // Every lane's share of every row: [LANES, ROWS].
@@ -57,7 +42,7 @@ fn main(
   for (var c = lane; c < params.chunks; c += u32(LANES)) {
     var xs: array<vec4f, 8>;
     for (var i = 0u; i < 8u; i++) {
-      xs[i] = x[(x_chunk + c) * 8u + i];
+      xs[i] = activations[(x_chunk + c) * 8u + i];
     }
     for (var r = 0u; r < u32(ROWS); r++) {
       let w = load_weights(min(w_row + r, last) * params.chunks + c);
@@ -68,12 +53,11 @@ fn main(
       sum[r] += dot(dots, vec4f(1.0));
     }
   }
-  let y_at = t * params.row_stride + params.row_offset + first;
   @if(subgroups) {
     for (var r = 0u; r < u32(ROWS); r++) {
       let total = subgroupAdd(sum[r]);
       if (lane == 0u && first + r < params.rows) {
-        store(y_at + r, total);
+        store(t, first + r, total);
       }
     }
   }
@@ -88,11 +72,7 @@ fn main(
       for (var i = 0u; i < u32(LANES); i++) {
         total += shares[i * u32(ROWS) + r];
       }
-      store(y_at + r, total);
+      store(t, first + r, total);
     }
   }
-}
-
-fn store(at: u32, total: f32) {
-  y[at] = total + select(0.0, y[at], params.accumulate != 0u);
 }

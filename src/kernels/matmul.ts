@@ -59,7 +59,7 @@ export function matmul(
   for (const part of w.parts) {
     rec.dispatch(
       variant(w, shape, { f16, experts: false }),
-      { ...w.bindings(part), x, y },
+      { ...w.bindings(part), activations: x, products: y },
       {
         rows: part.count,
         chunks: w.chunks,
@@ -114,7 +114,7 @@ export function expertMatmul(
   for (const part of w.parts) {
     rec.dispatch(
       variant(w, shape, { f16, experts: true }),
-      { ...w.bindings(part), x, y, routing },
+      { ...w.bindings(part), activations: x, products: y, routing },
       {
         rows: w.rows,
         chunks: w.chunks,

@@ -1,4 +1,5 @@
-import type { Bindable, Gpu, Recorder } from '../gpu/index.ts';
+import type { Bindable, Gpu, Recorder, ShaderVariant } from '../gpu/index.ts';
+import { foldGrid } from './lanes.ts';
 import type { WeightMatrix } from './weight-matrix.ts';
 
 export interface MatvecShape {
@@ -50,17 +51,19 @@ export function matvec(
 ): void {
   for (const part of w.parts) {
     rec.dispatch(
-      { ...variant(rec.gpu, w, shape), conditions: { subgroups: usesSubgroups(rec.gpu, shape), experts: false } },
-      { ...w.bindings(part), x, y },
+      variant(rec.gpu, w, shape, false),
+      { ...w.bindings(part), activations: x, products: y },
       {
         rows: part.count,
         chunks: w.chunks,
         row_offset: offset + part.first,
         row_stride: stride,
         accumulate: Number(accumulate),
+        tokens,
         x_share: 1,
         first_slot: 0,
         slot_count: 0,
+        max_tiles: 0,
       },
       foldGrid(rec.gpu, Math.ceil(part.count / shape.rows), tokens),
       { weights: w.label, weightBytes: (w.bytes * part.count) / w.rows },
@@ -83,17 +86,19 @@ export function expertMatvec(
 ): void {
   for (const part of w.parts) {
     rec.dispatch(
-      { ...variant(rec.gpu, w, shape), conditions: { subgroups: usesSubgroups(rec.gpu, shape), experts: true } },
-      { ...w.bindings(part), x, y, slots },
+      variant(rec.gpu, w, shape, true),
+      { ...w.bindings(part), activations: x, products: y, slots },
       {
         rows: w.rows,
         chunks: w.chunks,
         row_offset: 0,
         row_stride: w.rows,
         accumulate: 0,
+        tokens: pairs,
         x_share: xShare,
         first_slot: part.first,
         slot_count: part.count,
+        max_tiles: 0,
       },
       foldGrid(rec.gpu, Math.ceil(w.rows / shape.rows), pairs),
       { weights: w.label, weightBytes: part.first === 0 ? w.bytes * pairs : 0 },
@@ -101,16 +106,12 @@ export function expertMatvec(
   }
 }
 
-function usesSubgroups({ capabilities }: Gpu, { lanes }: MatvecShape): boolean {
-  return capabilities.subgroups && lanes <= capabilities.subgroupMinSize;
-}
-
-function variant(_gpu: Gpu, w: WeightMatrix, { lanes, rows }: MatvecShape) {
-  return { name: 'matvec', ...w.variant, constants: { LANES: lanes, ROWS: rows } };
-}
-
-/** Workgroups along x may exceed the device's limit per dimension (65,535): fold the rest over y; z counts tokens. */
-export function foldGrid({ limits }: Gpu, workgroups: number, z: number): readonly [number, number, number] {
-  const x = Math.min(workgroups, limits.maxComputeWorkgroupsPerDimension);
-  return [x, Math.ceil(workgroups / x), z];
+function variant(
+  { capabilities }: Gpu,
+  w: WeightMatrix,
+  { lanes, rows }: MatvecShape,
+  experts: boolean,
+): ShaderVariant {
+  const subgroups = capabilities.subgroups && lanes <= capabilities.subgroupMinSize;
+  return { name: 'matvec', ...w.variant, conditions: { subgroups, experts }, constants: { LANES: lanes, ROWS: rows } };
 }

@@ -1,0 +1,37 @@
+// What the products y = W x of a quantised matrix share: matvec, matmul and matmul_lanes. x is `activations`, y `products`:
+// names that no importing module uses, because the linker renames on a clash and bindings are found by name.
+struct Params {
+  rows: u32,
+  // Of 32 columns.
+  chunks: u32,
+  // Place of this dispatch's rows in a row of y, and y's length.
+  row_offset: u32,
+  row_stride: u32,
+  // 1: adds to y.
+  accumulate: u32,
+  // Rows of x (routed pairs, for experts).
+  tokens: u32,
+  // Experts: pairs that share one x row (top-k for gate and up, 1 for down), and the slots this dispatch's buffer holds.
+  x_share: u32,
+  first_slot: u32,
+  slot_count: u32,
+  // Experts in tiles: how many there are in `routing`, before its pairs.
+  max_tiles: u32,
+}
+
+@group(1) @binding(4) var<storage, read> activations: array<vec4f>;
+@group(1) @binding(5) var<storage, read_write> products: array<f32>;
+@group(1) @binding(6) var<uniform> params: Params;
+// See expert_groups.wgsl.
+@group(1) @binding(7) var<storage, read> routing: array<vec4u>;
+
+// A routed pair, by its place in the order of slots.
+fn pair_at(i: u32) -> u32 {
+  return routing[params.max_tiles + i / 4u][i % 4u];
+}
+
+// Writes, or adds, one product: row `row` (of this dispatch) for row `t` of y.
+fn store(t: u32, row: u32, product: f32) {
+  let at = t * params.row_stride + params.row_offset + row;
+  products[at] = product + select(0.0, products[at], params.accumulate != 0u);
+}
