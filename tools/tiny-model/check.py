@@ -1,0 +1,121 @@
+"""Checks the reference against models whose logits are known, and against itself.
+
+usage: check.py [GOLDENS_FOLDER [MODELS_FOLDER]]    default: the repository's fixtures (`node tools/fixtures/make.mjs` first)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import numpy as np
+import torch
+
+import gguf
+from model import Config, LayerCache, Model, gated_delta_rule, text_positions
+
+FIXTURES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "fixtures")
+TOLERANCE = 1e-3
+"""The goldens' logits have a standard deviation of 3 and are good to 1e-4; a difference above this is a mistake."""
+
+
+def load(path: str) -> Model:
+    metadata, tensors = gguf.read(path)
+    return Model(Config.from_gguf(metadata, tensors)).load_gguf_tensors(tensors).eval()
+
+
+def check(name: str, error: float, tolerance: float = TOLERANCE) -> bool:
+    ok = error <= tolerance
+    print(f"{'ok  ' if ok else 'FAIL'} {name}: {error:.1e}")
+    return ok
+
+
+def largest(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float((a - b).abs().max())
+
+
+def goldens(folder: str, models: str, name: str) -> bool:
+    with open(os.path.join(folder, f"{name}.json"), encoding="utf-8") as file:
+        golden = json.load(file)
+    expected = np.fromfile(os.path.join(folder, golden["logits_file"]), "<f4")
+    model = load(os.path.join(models, golden["model"]))
+    passed = True
+    for prompt in golden["prompts"]:
+        ids, rows = torch.tensor([prompt["ids"]]), prompt["positions"]
+        start = prompt["byte_offset"] // 4
+        want = torch.from_numpy(expected[start : start + len(rows) * golden["n_vocab"]]).view(len(rows), -1)
+        got = model.logits(model(ids).hidden)[0]
+        passed &= check(f"{name}, {ids.shape[1]} tokens", largest(got[rows], want))
+    return passed
+
+
+def draft_goldens(folder: str, models: str, name: str) -> bool:
+    with open(os.path.join(folder, f"{name}.draft.json"), encoding="utf-8") as file:
+        golden = json.load(file)
+    want = torch.from_numpy(np.fromfile(os.path.join(folder, golden["logits_file"]), "<f4")).view(golden["rows"], -1)
+    model = load(os.path.join(models, golden["model"]))
+    ids = torch.tensor([golden["ids"]])
+    main = model(ids)
+    real = torch.ones_like(ids, dtype=torch.bool)
+    got = model.logits(model.draft(main.hidden, ids, real, text_positions(ids), main.balance))[0]
+    return check(f"{name}, MTP block", largest(got, want))
+
+
+def recurrence() -> bool:
+    """The chunked rule against the rule itself, in float64, gradients included."""
+    torch.manual_seed(1)
+    shapes = [(2, 150, 2, 32), (2, 150, 2, 32), (2, 150, 4, 32), (2, 150, 4), (2, 150, 4)]
+    q, k, v, g, beta = (torch.randn(s, dtype=torch.float64) for s in shapes)
+    inputs = [t.requires_grad_() for t in (q, k / k.norm(dim=-1, keepdim=True), v, -g.exp(), beta.sigmoid())]
+
+    def step_by_step() -> torch.Tensor:
+        q, k, v, g, beta = inputs
+        state, out = torch.zeros(2, 4, 32, 32, dtype=torch.float64), []
+        for t in range(150):
+            kt, qt = k[:, t].repeat(1, 2, 1).unsqueeze(-1), q[:, t].repeat(1, 2, 1).unsqueeze(-1)
+            state = state * g[:, t].exp()[..., None, None]
+            delta = beta[:, t].unsqueeze(-1) * (v[:, t] - (state * kt).sum(-2))
+            state = state + kt * delta.unsqueeze(-2)
+            out.append((state * qt).sum(-2))
+        return torch.stack(out, 1)
+
+    inputs = [t.detach().requires_grad_() for t in inputs]
+    want, (got, _) = step_by_step(), gated_delta_rule(*inputs)
+    passed = check("chunked delta rule", largest(want, got), 1e-10)
+    weight = torch.randn_like(want)
+    a = torch.autograd.grad((want * weight).sum(), inputs)
+    b = torch.autograd.grad((got * weight).sum(), inputs)
+    return passed & check("its gradients", max(largest(x, y) for x, y in zip(a, b)), 1e-9)
+
+
+def caches() -> bool:
+    """Token by token gives what the whole prompt gives; padding at the end changes nothing before it."""
+    model = Model(Config(vocab=300, layers=4)).initialize(2).eval()
+    ids = torch.randint(300, (1, 70), generator=torch.Generator().manual_seed(3))
+    whole = model.logits(model(ids).hidden)
+    cache: list[LayerCache] = model.new_cache()
+    parts = []
+    for start, end in [(0, 33), *[(i, i + 1) for i in range(33, 70)]]:
+        part = ids[:, start:end]
+        parts.append(model(part, positions=text_positions(part, start), cache=cache).hidden)
+    passed = check("token by token", largest(whole, model.logits(torch.cat(parts, 1))), 1e-4)
+    padded = torch.cat([ids, torch.zeros(1, 40, dtype=torch.long)], 1)
+    return passed & check("padded", largest(whole, model.logits(model(padded).hidden[:, :70])), 1e-4)
+
+
+def main() -> None:
+    torch.set_grad_enabled(False)
+    folder = sys.argv[1] if len(sys.argv) > 1 else os.path.join(FIXTURES, "goldens")
+    models = sys.argv[2] if len(sys.argv) > 2 else os.path.join(FIXTURES, "models")
+    with torch.enable_grad():
+        passed = recurrence()
+    passed &= caches()
+    for name in ("dense-f32", "dense-mtp-f16", "moe-f16"):
+        passed &= goldens(folder, models, name)
+    passed &= draft_goldens(folder, models, "dense-mtp-f16")
+    sys.exit(0 if passed else 1)
+
+
+if __name__ == "__main__":
+    main()
