@@ -1,0 +1,40 @@
+import { describe, expect, test } from 'vitest';
+import { ropeTable, textPositions } from './rope.ts';
+
+const QWEN = { base: 1e7, dim: 64, sections: [11, 11, 10, 0] };
+
+function angleAt(table: Float32Array, token: number, pair: number): number {
+  return Math.atan2(table[2 * (token * 32 + pair) + 1], table[2 * (token * 32 + pair)]);
+}
+
+describe('ropeTable', () => {
+  test('turns pair i of token p by p · base^(-i / 32)', () => {
+    const table = ropeTable(QWEN, textPositions(3, 2));
+    for (const [token, position] of [3, 4].entries()) {
+      for (const pair of [0, 1, 2, 17, 31]) {
+        const angle = position * 1e7 ** (-pair / 32);
+        expect(angleAt(table, token, pair)).toBeCloseTo(Math.atan2(Math.sin(angle), Math.cos(angle)), 6);
+      }
+    }
+  });
+
+  test('is exact at the end of a long context', () => {
+    const [cos, sin] = ropeTable(QWEN, textPositions(262_143, 1));
+    expect(cos).toBeCloseTo(Math.cos(262_143), 6);
+    expect(sin).toBeCloseTo(Math.sin(262_143), 6);
+  });
+
+  test('gives interleaved pairs to time, height and width, and what is left over to time', () => {
+    // Position 0 turns nothing, so the pairs that turn tell whose they are.
+    const pairsOf = (position: readonly [number, number, number]) => {
+      const table = ropeTable(QWEN, [position]);
+      return Array.from({ length: 32 }, (_, i) => i).filter((i) => angleAt(table, 0, i) !== 0);
+    };
+    const height = [1, 4, 7, 10, 13, 16, 19, 22, 25, 28, 31];
+    const width = [2, 5, 8, 11, 14, 17, 20, 23, 26, 29];
+    expect(pairsOf([0, 1, 0])).toEqual(height);
+    expect(pairsOf([0, 0, 1])).toEqual(width);
+    const time = Array.from({ length: 32 }, (_, i) => i).filter((i) => !height.includes(i) && !width.includes(i));
+    expect(pairsOf([1, 0, 0])).toEqual(time);
+  });
+});
