@@ -8,3 +8,4 @@ export { type Candidates, type Choice, Sampler } from './sampler.ts';
 export { SAMPLING_PRESETS, type SamplingMode, type SamplingRequest, samplingSettings } from './sampling.ts';
 export { StopStrings } from './stop-strings.ts';
 export { type SpecialTokens, Tokenizer } from './tokenizer.ts';
+export { type ToolCallDelta, ToolCallParser, type ToolCallPart, type ToolSchema } from './tool-calls.ts';
