@@ -3,7 +3,7 @@
  *
  * @packageDocumentation
  */
-export type { Creator, DetokenizeOptions, TokenizeOptions } from './api/index.ts';
+export type { ApiErrorBody, Creator, DetokenizeOptions, TokenizeOptions } from './api/index.ts';
 export { Engine } from './api/index.ts';
 export type * from './api/types.ts';
 export type {

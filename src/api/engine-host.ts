@@ -6,7 +6,7 @@ import type { LoadOptions, LoadProgress, ModelInfo, TokenModel } from '../engine
 import { QwenError, throwIfAborted } from '../errors.ts';
 import { ChatTemplate, decode, samplingSettings, Tokenizer } from '../text/index.ts';
 import type { GgufMetadata } from '../weights/types.ts';
-import { answer, type Job, type Piece } from './answer.ts';
+import { answer, type Job, type Piece, type ToolUse } from './answer.ts';
 import { type AnswerFormat, chatFormat, completionFormat } from './formats.ts';
 import { Queue } from './queue.ts';
 import type {
@@ -181,18 +181,27 @@ export class EngineHost implements EngineService {
     const { tokenizer, metadata, model } = this.#ready;
     checkChatRequest(request);
     const variables = request.chat_template_kwargs ?? {};
-    const enable_thinking = request.enable_thinking ?? variables.enable_thinking ?? undefined;
+    const tools = toolUse(request);
+    // A call that has to come stands at the beginning of the answer, where there is no room for thoughts.
+    const enable_thinking = tools?.opening
+      ? false
+      : (request.enable_thinking ?? variables.enable_thinking ?? undefined);
     this.#template ??= new ChatTemplate(metadata, tokenizer.special, model.info.name);
     const rendered = this.#template.render({
       ...variables,
       enable_thinking: enable_thinking as boolean | undefined,
       messages: templateMessages(request.messages),
+      tools: tools && (request.tools ?? undefined),
     });
-    const promptIds = tokenizer.encode(rendered.guarded, { special: true, guard: rendered.guard });
+    const promptIds = tokenizer.encode(rendered.guarded + (tools?.opening ?? ''), {
+      special: true,
+      guard: rendered.guard,
+    });
     const thinking = rendered.opensThinking;
     return this.#job(request, {
       promptIds,
       thinking,
+      tools,
       mode: thinking ? 'thinking' : 'standard',
       maxTokens: request.max_completion_tokens ?? request.max_tokens ?? Infinity,
       topLogprobs: request.logprobs ? (request.top_logprobs ?? 0) : undefined,
@@ -224,6 +233,7 @@ export class EngineHost implements EngineService {
       maxTokens: number;
       topLogprobs?: number;
       echo?: string;
+      tools?: ToolUse;
     },
   ): Job {
     const { model, stopIds } = this.#ready;
@@ -234,6 +244,7 @@ export class EngineHost implements EngineService {
     return {
       promptIds: task.promptIds,
       thinking: task.thinking,
+      tools: task.tools,
       stops: stopStrings(request.stop),
       echo: task.echo ?? '',
       returnTokenIds: request.return_token_ids ?? false,
@@ -255,6 +266,22 @@ export class EngineHost implements EngineService {
     if (wrong < 0) return;
     throw invalid(param, `${param}[${wrong}] is ${ids[wrong]}; this model's tokens go from 0 to ${vocabularySize - 1}`);
   }
+}
+
+/** Undefined where the model is to know of no tools. */
+function toolUse({ tools, tool_choice, parallel_tool_calls }: ChatCompletionRequest): ToolUse | undefined {
+  if (!tools?.length || tool_choice === 'none') return undefined;
+  const named = typeof tool_choice === 'object' && tool_choice !== null ? tool_choice.function.name : undefined;
+  // With one tool, to require any is to require that one.
+  const name = named ?? (tool_choice === 'required' && tools.length === 1 ? tools[0].function.name : undefined);
+  let opening = '';
+  if (name !== undefined) opening = `<tool_call>\n<function=${name}>\n`;
+  else if (tool_choice === 'required') opening = '<tool_call>\n<function=';
+  return {
+    schemas: tools.map((tool) => ({ name: tool.function.name, parameters: tool.function.parameters })),
+    opening,
+    mostCalls: named !== undefined || parallel_tool_calls === false ? 1 : Infinity,
+  };
 }
 
 /** What a generator returns, when each value it yields has gone to `take`; it is closed if `take` throws. */

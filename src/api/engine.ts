@@ -2,6 +2,7 @@
 import type { EngineStats, LoadOptions, ModelInfo, ModelInput } from '../engine/types.ts';
 import { QwenError, throwIfAborted } from '../errors.ts';
 import { Channel } from './channel.ts';
+import { apiFetch } from './fetch.ts';
 import { abortable } from './queue.ts';
 import type {
   DetokenizeOptions,
@@ -52,6 +53,16 @@ export class Engine {
   /** Continues a prompt as it is, without the chat template: OpenAI's older completions. */
   readonly completions: Creator<CompletionRequest, Completion, CompletionChunk>;
 
+  /**
+   * OpenAI's HTTP interface, answered by this engine: `/v1/chat/completions` and `/v1/completions`, whole or as
+   * server-sent events, and `/v1/models`. For clients that take a `fetch`, and for service workers. The base of the
+   * address is free; a `model` other than this one's name is not found.
+   *
+   * @example
+   * const client = new OpenAI({ baseURL: 'http://engine/v1', apiKey: '-', fetch: engine.fetch, dangerouslyAllowBrowser: true });
+   */
+  readonly fetch: typeof globalThis.fetch;
+
   readonly #service: EngineService;
   /** Calls that wait for the service; they must not wait for ever if it goes. */
   readonly #waiting = new Set<(error: unknown) => void>();
@@ -71,6 +82,7 @@ export class Engine {
     this.completions = this.#creator<CompletionRequest, Completion, CompletionChunk>((...call) =>
       this.#service.complete(...call),
     );
+    this.fetch = apiFetch(this);
   }
 
   /**

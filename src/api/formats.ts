@@ -7,6 +7,8 @@ import type {
   CompletionChunk,
   CompletionLogprobs,
   TokenLogprobs,
+  ToolCall,
+  ToolCallDelta,
   Usage,
 } from './types.ts';
 
@@ -42,6 +44,8 @@ export function chatFormat(job: Job, model: string): AnswerFormat<ChatCompletion
         delta: {
           ...(piece.reasoning === '' ? undefined : { reasoning_content: piece.reasoning }),
           ...(piece.content === '' ? undefined : { content: piece.content }),
+          ...(piece.calls.length === 0 ? undefined : { tool_calls: piece.calls.map(callDelta) }),
+          ...(piece.callErrors.length === 0 ? undefined : { tool_call_errors: [...piece.callErrors] }),
         },
         logprobs: withLogprobs ? { content: [...piece.logprobs] } : null,
         ...(job.returnTokenIds ? { token_ids: [...piece.tokenIds] } : undefined),
@@ -50,7 +54,7 @@ export function chatFormat(job: Job, model: string): AnswerFormat<ChatCompletion
     closing: (outcome) => chunk({ finish_reason: outcome.finishReason }),
     usage: (usage) => chunk(undefined, usage),
     whole(pieces, outcome) {
-      const { reasoning, content, tokenIds, logprobs } = joined(pieces);
+      const { reasoning, content, calls, callErrors, tokenIds, logprobs } = joined(pieces);
       return {
         ...head,
         object: 'chat.completion',
@@ -59,9 +63,11 @@ export function chatFormat(job: Job, model: string): AnswerFormat<ChatCompletion
             index: 0,
             message: {
               role: 'assistant',
-              content: outcome.withinReasoning ? null : content,
+              content: outcome.withinReasoning || (content === '' && calls.length > 0) ? null : content,
               reasoning_content: reasoning === '' ? null : reasoning,
               refusal: null,
+              ...(calls.length === 0 ? undefined : { tool_calls: calls }),
+              ...(callErrors.length === 0 ? undefined : { tool_call_errors: callErrors }),
             },
             logprobs: withLogprobs ? { content: logprobs } : null,
             finish_reason: outcome.finishReason,
@@ -146,6 +152,7 @@ function completionLogprobs(
 
 function isEmpty(piece: Piece, job: Job): boolean {
   if (piece.reasoning !== '' || piece.content !== '' || piece.logprobs.length > 0) return false;
+  if (piece.calls.length > 0 || piece.callErrors.length > 0) return false;
   return !(job.returnTokenIds && piece.tokenIds.length > 0);
 }
 
@@ -153,9 +160,29 @@ function joined(pieces: readonly Piece[]) {
   return {
     reasoning: pieces.map((piece) => piece.reasoning).join(''),
     content: pieces.map((piece) => piece.content).join(''),
+    calls: wholeCalls(pieces),
+    callErrors: pieces.flatMap((piece) => piece.callErrors),
     tokenIds: pieces.flatMap((piece) => piece.tokenIds),
     logprobs: pieces.flatMap((piece) => piece.logprobs),
   };
+}
+
+function wholeCalls(pieces: readonly Piece[]): ToolCall[] {
+  const calls: ToolCall[] = [];
+  for (const { index, name, arguments: json } of pieces.flatMap((piece) => piece.calls)) {
+    if (name !== undefined) calls.push({ id: newCallId(), type: 'function', function: { name, arguments: '' } });
+    calls[index].function.arguments += json;
+  }
+  return calls;
+}
+
+function callDelta({ index, name, arguments: json }: Piece['calls'][number]): ToolCallDelta {
+  if (name === undefined) return { index, function: { arguments: json } };
+  return { index, id: newCallId(), type: 'function', function: { name, arguments: json } };
+}
+
+function newCallId(): string {
+  return `call_${crypto.randomUUID().replaceAll('-', '').slice(0, 24)}`;
 }
 
 function now(): number {

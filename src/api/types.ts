@@ -9,12 +9,42 @@ export interface TextPart {
   text: string;
 }
 
+/** A function that the model may ask for. */
+export interface Tool {
+  type: 'function';
+  function: {
+    /** Letters, digits, `_`, `-` and `.`; at most 64. */
+    name: string;
+    description?: string | null;
+    /** JSON schema of the arguments, an object. */
+    parameters?: Record<string, unknown> | null;
+    strict?: boolean | null;
+  };
+}
+
+/**
+ * `none`: tools are not shown to the model. `auto`: the model decides. `required`, or one by name: the answer begins
+ * with the opening of a call, so the model does not think before it; with a name it is that one call and no more.
+ */
+export type ToolChoice = 'none' | 'auto' | 'required' | { type: 'function'; function: { name: string } };
+
+export interface ToolCall {
+  id: string;
+  type: 'function';
+  /** `arguments` is JSON text, as the model wrote it: check it before use. */
+  function: { name: string; arguments: string };
+}
+
 export interface ChatMessage {
-  /** `developer` is read as `system`; at most one of them, and first. */
-  role: 'system' | 'developer' | 'user' | 'assistant';
+  /** `developer` is read as `system`; at most one of them, and first. `tool` is the result of a call. */
+  role: 'system' | 'developer' | 'user' | 'assistant' | 'tool';
   content: string | TextPart[] | null;
   /** What the assistant thought in an earlier turn; the template decides whether the model sees it again. */
   reasoning_content?: string | null;
+  /** What the assistant asked for. */
+  tool_calls?: ToolCall[] | null;
+  /** Of the call that this message (`tool`) answers. */
+  tool_call_id?: string;
   name?: string;
 }
 
@@ -47,6 +77,11 @@ export interface ChatCompletionRequest extends GenerationRequest {
   enable_thinking?: boolean | null;
   /** Variables for the chat template, such as `enable_thinking`. */
   chat_template_kwargs?: Record<string, unknown> | null;
+  tools?: Tool[] | null;
+  /** Default `auto`. */
+  tool_choice?: ToolChoice | null;
+  /** With `false` the answer ends after its first call. Default `true`. */
+  parallel_tool_calls?: boolean | null;
 }
 
 export interface CompletionRequest extends GenerationRequest {
@@ -60,8 +95,11 @@ export interface CompletionRequest extends GenerationRequest {
   logprobs?: number | null;
 }
 
-/** `stop`: the model ended its turn, or a stop string came. `length`: `max_tokens` or the context ran out. */
-export type FinishReason = 'stop' | 'length';
+/**
+ * `stop`: the model ended its turn, or a stop string came. `tool_calls`: it did, and asks for tools. `length`:
+ * `max_tokens` or the context ran out; the arguments of a call may then be unfinished JSON.
+ */
+export type FinishReason = 'stop' | 'length' | 'tool_calls';
 
 export interface Usage {
   prompt_tokens: number;
@@ -107,13 +145,30 @@ export interface ChatCompletion {
   model: string;
   choices: {
     index: number;
-    message: { role: 'assistant'; content: string | null; reasoning_content: string | null; refusal: null };
+    message: {
+      role: 'assistant';
+      content: string | null;
+      reasoning_content: string | null;
+      refusal: null;
+      /** Absent without calls. */
+      tool_calls?: ToolCall[];
+      /** What was wrong with calls that could not be read, and are in `content`, or whose values have another type. */
+      tool_call_errors?: string[];
+    };
     logprobs: ChatLogprobs | null;
     finish_reason: FinishReason;
     token_ids?: number[];
   }[];
   usage: Usage;
   prompt_token_ids?: number[];
+}
+
+/** `id`, `type` and the name come once, with the first piece of a call; the arguments' text in pieces to be joined. */
+export interface ToolCallDelta {
+  index: number;
+  id?: string;
+  type?: 'function';
+  function: { name?: string; arguments: string };
 }
 
 export interface ChatCompletionChunk {
@@ -124,7 +179,13 @@ export interface ChatCompletionChunk {
   /** Empty in the last chunk, which carries `usage`. */
   choices: {
     index: number;
-    delta: { role?: 'assistant'; content?: string; reasoning_content?: string };
+    delta: {
+      role?: 'assistant';
+      content?: string;
+      reasoning_content?: string;
+      tool_calls?: ToolCallDelta[];
+      tool_call_errors?: string[];
+    };
     logprobs: ChatLogprobs | null;
     finish_reason: FinishReason | null;
     token_ids?: number[];

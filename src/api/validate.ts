@@ -4,12 +4,13 @@
  */
 import { QwenError } from '../errors.ts';
 import type { TemplateMessage } from '../text/index.ts';
-import type { ChatCompletionRequest, CompletionRequest, GenerationRequest } from './types.ts';
+import type { ChatCompletionRequest, ChatMessage, CompletionRequest, GenerationRequest } from './types.ts';
 
 /** @throws QwenError `invalid-request` that names the field */
 export function checkChatRequest(request: unknown): asserts request is ChatCompletionRequest {
   checkFields(request, CHAT_FIELDS);
   if (request.messages === undefined || request.messages === null) throw invalid('messages', 'messages are missing');
+  checkToolChoice(request.tool_choice, request.tools);
   if (request.top_logprobs && !request.logprobs) throw invalid('top_logprobs', 'top_logprobs needs logprobs: true');
 }
 
@@ -22,13 +23,45 @@ export function checkCompletionRequest(request: unknown): asserts request is Com
   }
 }
 
-/** Messages as the template wants them: `developer` is `system`, and text parts that are only text become one string. */
+/**
+ * Messages as the template wants them: `developer` is `system`, text parts that are only text become one string, the
+ * arguments of calls become objects, and results come in the order of their calls, for the template shows no ids.
+ */
 export function templateMessages(messages: ChatCompletionRequest['messages']): TemplateMessage[] {
-  return messages.map(({ role, content, reasoning_content }) => ({
+  return inOrderOfCalls(messages).map(({ role, content, reasoning_content, tool_calls }) => ({
     role: role === 'developer' ? 'system' : role,
     content: Array.isArray(content) ? content.map((part) => part.text).join('') : (content ?? ''),
     ...(typeof reasoning_content === 'string' ? { reasoning_content } : undefined),
+    ...(tool_calls?.length
+      ? {
+          tool_calls: tool_calls.map(({ function: { name, arguments: json } }) => ({
+            type: 'function',
+            function: { name, arguments: JSON.parse(json || '{}') },
+          })),
+        }
+      : undefined),
   }));
+}
+
+function inOrderOfCalls(messages: readonly ChatMessage[]): ChatMessage[] {
+  const ordered: ChatMessage[] = [];
+  let calls: string[] = [];
+  let results: ChatMessage[] = [];
+  const place = ({ tool_call_id = '' }: ChatMessage) => {
+    const at = calls.indexOf(tool_call_id);
+    return at < 0 ? calls.length : at;
+  };
+  for (const message of messages) {
+    if (message.role === 'tool') {
+      results.push(message);
+      continue;
+    }
+    ordered.push(...results.sort((a, b) => place(a) - place(b)), message);
+    results = [];
+    calls = message.tool_calls?.map(({ id }) => id) ?? [];
+  }
+  ordered.push(...results.sort((a, b) => place(a) - place(b)));
+  return ordered;
 }
 
 /** The strings of `stop`, one or many. */
@@ -94,7 +127,7 @@ const modalities: Check = (value, param) => {
   throw invalid(param, `${param}: only ['text'] is supported`);
 };
 
-const NO_TOOLS = 'Tool calling is not part of this version: leave it out.';
+const OLD_TOOLS = 'It is an older form of tools and tool_choice: use those.';
 
 /** The fields of one `GenerationRequest`; sampling fields are checked by `samplingSettings`. */
 const SHARED_FIELDS: Readonly<Record<string, Check>> = {
@@ -127,15 +160,15 @@ const CHAT_FIELDS: Readonly<Record<string, Check>> = {
   top_logprobs: integer(0, 20),
   enable_thinking: boolean,
   chat_template_kwargs: templateVariables,
-  tools: absent(NO_TOOLS),
-  tool_choice: only(['none', 'auto'], NO_TOOLS),
-  functions: absent(NO_TOOLS),
-  function_call: only(['none', 'auto'], NO_TOOLS),
+  tools: checkTools,
+  tool_choice: anything, // see `checkToolChoice`
+  functions: absent(OLD_TOOLS),
+  function_call: only(['none', 'auto'], OLD_TOOLS),
   response_format: responseFormat,
   modalities,
   audio: absent('This model writes text.'),
   web_search_options: absent('An engine in a page has no search.'),
-  parallel_tool_calls: anything,
+  parallel_tool_calls: boolean,
   prediction: anything,
   prompt_cache_key: anything,
   prompt_cache_retention: anything,
@@ -182,25 +215,105 @@ function checkMessages(value: unknown, param: string): void {
   });
 }
 
-const ROLES = ['system', 'developer', 'user', 'assistant'];
+const TOOL_NAME = /^[\w.-]{1,64}$/;
+
+const toolName: Check = (value, param) => {
+  if (typeof value !== 'string' || !TOOL_NAME.test(value)) {
+    throw invalid(param, `${param} must be 1 to 64 letters, digits, _, - or ., not ${shown(value)}`);
+  }
+};
+
+const object: Check = (value, param) => {
+  if (!isRecord(value)) throw invalid(param, `${param} must be an object, not ${shown(value)}`);
+};
+
+const onlyFunctions = only(['function'], 'Tools are functions.');
+
+function checkTools(value: unknown, param: string): void {
+  if (!Array.isArray(value)) throw invalid(param, `${param} must be a list, not ${shown(value)}`);
+  const names = new Set<string>();
+  value.forEach((tool, index) => {
+    const at = `${param}[${index}]`;
+    checkFields(tool, { type: onlyFunctions, function: object }, at);
+    onlyFunctions(tool.type, `${at}.type`);
+    const fields = { name: toolName, description: text, parameters: object, strict: boolean };
+    checkFields(tool.function, fields, `${at}.function`);
+    const { name } = tool.function;
+    toolName(name, `${at}.function.name`);
+    if (names.has(name as string)) throw invalid(`${at}.function.name`, `${at}.function.name: ${name} is given twice`);
+    names.add(name as string);
+  });
+}
+
+function checkToolChoice(choice: unknown, tools: unknown): void {
+  const param = 'tool_choice';
+  if (!isPresent(choice) || choice === 'none' || choice === 'auto') return;
+  const names = Array.isArray(tools) ? tools.map((tool) => tool.function.name) : [];
+  if (choice === 'required') {
+    if (names.length === 0) throw invalid(param, `${param}: 'required' needs tools`);
+    return;
+  }
+  const named =
+    isRecord(choice) && choice.type === 'function' && isRecord(choice.function) ? choice.function.name : null;
+  if (typeof named !== 'string') {
+    const form = "{ type: 'function', function: { name } }";
+    throw invalid(param, `${param} must be 'none', 'auto', 'required' or ${form}, not ${shown(choice)}`);
+  }
+  if (!names.includes(named)) throw invalid(param, `${param}: ${named} is not one of the tools`);
+}
+
+function checkToolCalls(value: unknown, param: string): void {
+  if (!Array.isArray(value)) throw invalid(param, `${param} must be a list, not ${shown(value)}`);
+  value.forEach((call, index) => {
+    const at = `${param}[${index}]`;
+    checkFields(call, { id: text, type: onlyFunctions, function: object, index: anything, parsed: anything }, at);
+    text(call.id, `${at}.id`);
+    const fields = { name: toolName, arguments: text, parsed_arguments: anything };
+    object(call.function, `${at}.function`);
+    checkFields(call.function, fields, `${at}.function`);
+    toolName(call.function.name, `${at}.function.name`);
+    const args = `${at}.function.arguments`;
+    text(call.function.arguments, args);
+    if (!isRecord(jsonOf(call.function.arguments as string))) {
+      throw invalid(args, `${args} must be the JSON text of an object, not ${shown(call.function.arguments)}`);
+    }
+  });
+}
+
+/** Empty text counts as no arguments. */
+function jsonOf(json: string): unknown {
+  try {
+    return JSON.parse(json || '{}');
+  } catch {
+    return undefined;
+  }
+}
+
+const ROLES = ['system', 'developer', 'user', 'assistant', 'tool'];
 
 function checkMessage(message: unknown, param: string): void {
   checkFields(
     message,
     {
-      role: only(ROLES, `Roles are ${ROLES.join(', ')}. Tool results are not part of this version.`),
+      role: only(ROLES, `Roles are ${ROLES.join(', ')}.`),
       content: checkContent,
       reasoning_content: text,
       name: text,
       refusal: anything, // comes back with answers that are sent again as they were received
       annotations: anything,
       audio: absent('This version reads text.'),
-      tool_calls: absent(NO_TOOLS),
-      function_call: absent(NO_TOOLS),
+      parsed: anything,
+      tool_calls: checkToolCalls,
+      tool_call_errors: anything,
+      tool_call_id: text,
+      function_call: absent(OLD_TOOLS),
     },
     param,
   );
   if (!isPresent(message.role)) throw invalid(`${param}.role`, `${param}.role is missing`);
+  if (message.role === 'tool' && !isPresent(message.tool_call_id)) {
+    throw invalid(`${param}.tool_call_id`, `${param}.tool_call_id is missing: it says which call this answers`);
+  }
   if (!isPresent(message.content) && message.role !== 'assistant') {
     throw invalid(`${param}.content`, `${param}.content is missing`);
   }
