@@ -15,6 +15,7 @@ import { applyTheme, readSettings, rememberAddress, type Settings, saveSettings 
 import './statistics-panel.ts';
 import './storage-panel.ts';
 import { strings } from './strings.ts';
+import { tools } from './tools.ts';
 
 type Panel = 'menu' | 'models' | 'storage';
 
@@ -36,6 +37,7 @@ export class DemoPage extends PageElement {
   @state() private stats?: EngineStats;
   @state() private panel?: Panel;
   @state() private statistics = false;
+  @state() private toolsAllowed = readSettings().tools;
   @state() private theme: Settings['theme'] = readSettings().theme;
   @state() private dropping = false;
   @query('qwen-chat') private readonly chat?: QwenChat;
@@ -96,7 +98,7 @@ export class DemoPage extends PageElement {
     const store = this.parameters.get('store');
     const context = Number(this.parameters.get('context'));
     return html`
-      <qwen-chat manual .store=${(store ?? undefined) as StoreKind | undefined} .contextLength=${context > 0 ? context : undefined}
+      <qwen-chat manual .tools=${this.toolsAllowed ? tools : []} .store=${(store ?? undefined) as StoreKind | undefined} .contextLength=${context > 0 ? context : undefined}
         @qwen-load-progress=${this.onProgress} @qwen-ready=${this.onReady} @qwen-error=${this.onError}
         @qwen-message=${() => this.readFigures()}>
         ${
@@ -148,6 +150,8 @@ export class DemoPage extends PageElement {
       <div class="side-end">
         <button class="side-button" @click=${() => this.open('storage')}>${pageIcons.disk}
           <span>${bytes > 0 ? strings.storageUsed(bytes) : strings.storage}</span></button>
+        <label class="side-button" title=${strings.toolsHint}>
+          <input type="checkbox" .checked=${this.toolsAllowed} @change=${this.onTools}><span>${strings.tools}</span></label>
         <fieldset class="themes">
           <legend class="hidden-but-spoken">${strings.theme}</legend>
           ${themes.map(
@@ -279,6 +283,11 @@ export class DemoPage extends PageElement {
     saveSettings({ theme });
     applyTheme(theme);
   }
+
+  private onTools = (event: Event): void => {
+    this.toolsAllowed = (event.target as HTMLInputElement).checked;
+    saveSettings({ tools: this.toolsAllowed });
+  };
 
   private toggleStatistics = (): void => {
     this.statistics = !this.statistics;

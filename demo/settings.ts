@@ -10,11 +10,13 @@ export interface Settings {
   addresses: Record<string, string>;
   /** GPU memory as stated by the reader, in GB. */
   memoryGb?: number;
+  /** The model may use the page's tools. Off at first: their description is some 400 tokens that every chat begins with. */
+  tools: boolean;
 }
 
 const KEY = 'qwen-webgpu-demo';
 const RECENT = 5;
-const defaults: Settings = { theme: 'system', recent: [], addresses: {} };
+const defaults: Settings = { theme: 'system', recent: [], addresses: {}, tools: false };
 
 export function readSettings(): Settings {
   try {

@@ -11,6 +11,8 @@ export const strings = {
   onThisDevice: 'On this device',
   storage: 'Storage',
   storageUsed: (bytes: number) => `Storage ${formatBytes(bytes)}`,
+  tools: 'Calculator and clock',
+  toolsHint: 'Let the model compute and tell the time. It reads some 400 tokens more before each chat.',
   theme: 'Colours',
   themes: { light: 'Light', dark: 'Dark', system: 'System' },
 

@@ -7,6 +7,8 @@ import type { ChatEngine, ChatStreamChunk } from '../src/ui/chat-engine.ts';
 export interface Script {
   think?: string;
   say?: string;
+  /** Tools to call after what was said, by name, with the JSON text of their arguments. */
+  call?: Record<string, string>;
   /** Milliseconds between pieces; 0 sends all at once. */
   delayMs?: number;
   /** Never ends by itself after what it said. */
@@ -25,10 +27,14 @@ export function scriptedEngine(...scripts: Script[]): ChatEngine {
       if (ms >= 0) setTimeout(resolve, ms);
     });
   async function* answer(script: Script, signal?: AbortSignal): AsyncGenerator<ChatStreamChunk> {
-    const { think, say, delayMs = 4, hang, finish = 'stop', error } = script;
+    const { think, say, call = {}, delayMs = 4, hang, finish = 'stop', error } = script;
     const thoughts = pieces(think).map((reasoning_content) => ({ reasoning_content }));
     const words = pieces(say).map((content) => ({ content }));
-    for (const delta of [...thoughts, ...words]) {
+    const calls = Object.entries(call).flatMap(([name, json], index) => [
+      { tool_calls: [{ index, id: `call-${asked}-${index}`, function: { name, arguments: '' } }] },
+      ...[...json].map((character) => ({ tool_calls: [{ index, function: { arguments: character } }] })),
+    ]);
+    for (const delta of [...thoughts, ...words, ...calls]) {
       await pause(delayMs, signal);
       yield { choices: [{ delta }] };
     }

@@ -291,12 +291,83 @@ const states: Record<string, (page: Page) => Promise<void>> = {
     await ask(page, 'Go on');
     await expect(said(page, 'It begins')).toBeVisible();
   },
+  'with tools': async (page) => {
+    await open(page, { say: 'I add.', call: { add: '{"a": 1, "b": 2}', break: '{}' } }, { say: 'It is 3.' });
+    await giveTools(page);
+    await ask(page, 'What is 1 and 2?');
+    await expect(said(page, 'It is 3.')).toBeVisible();
+    await call(page, 'Used add').click();
+    await call(page, 'break failed').click();
+  },
   'with an error': async (page) => {
     await open(page, { error: { code: 'device-lost', message: 'The GPU went away.' } });
     await ask(page, 'Well?');
     await page.getByRole('alert').getByText('Details').click();
   },
 };
+
+/** Gives the element an adder, a tool that throws, and one that never ends. */
+async function giveTools(page: Page, maxToolSteps = 8): Promise<void> {
+  await page.evaluate((steps) => {
+    const chat = document.querySelector('qwen-chat') as QwenChat;
+    chat.maxToolSteps = steps;
+    chat.tools = [
+      { name: 'add', run: ({ a, b }) => ({ sum: Number(a) + Number(b) }) },
+      { name: 'break', run: () => Promise.reject(new Error('It is <b>broken</b>.')) },
+      { name: 'wait', run: () => new Promise(() => {}) },
+    ];
+  }, maxToolSteps);
+}
+
+const call = (page: Page, text: string) => page.getByRole('log').locator('summary', { hasText: text });
+
+test('tools run, their results and failures are shown, and the answer goes on', async ({ page }) => {
+  await open(
+    page,
+    { think: 'Add.', say: 'I add them.', call: { add: '{"a": 1, "b": 2}', break: '{"x": "<img src=x>"}' } },
+    { call: { fly: '{}' } },
+    { say: 'It is 3.' },
+  );
+  await giveTools(page);
+  await ask(page, 'What is 1 and 2?');
+  await expect(said(page, 'It is 3.')).toBeVisible();
+  await expect(said(page, 'I add them.')).toBeVisible();
+  await call(page, 'Used add').click();
+  await expect(page.locator('.tool-text pre')).toHaveText([/"a": 1/, /"sum": 3/]);
+  await call(page, 'Used add').click();
+  await call(page, 'break failed').click();
+  await expect(page.locator('.tool-text pre')).toHaveText([/<img src=x>/, 'Error: It is <b>broken</b>.']);
+  await expect(call(page, 'fly failed')).toBeVisible();
+  await expect(page.getByRole('button', { name: 'Answer again' })).toHaveCount(1);
+  const roles = await page.evaluate(() =>
+    (document.querySelector('qwen-chat') as QwenChat).messages.map(({ role }) => role),
+  );
+  expect(roles).toEqual(['user', 'assistant', 'tool', 'tool', 'assistant', 'tool', 'assistant']);
+  await page.getByRole('button', { name: 'Answer again' }).click();
+  await expect(call(page, 'add')).toHaveCount(0);
+  await expect(said(page, 'It is 3.')).toBeVisible();
+});
+
+test('a tool that does not end can be stopped', async ({ page }) => {
+  await open(page, { call: { wait: '{}' } }, { say: 'Next.' });
+  await giveTools(page);
+  await ask(page, 'Wait');
+  await expect(call(page, 'Running wait…')).toBeVisible();
+  await page.keyboard.press('Escape');
+  await expect(call(page, 'wait was not run')).toBeVisible();
+  await expect(said(page, 'Stopped.')).toBeVisible();
+  await ask(page, 'And now?');
+  await expect(said(page, 'Next.')).toBeVisible();
+});
+
+test('tools in a row end at the limit', async ({ page }) => {
+  await open(page, { call: { add: '{"a": 1, "b": 2}' } });
+  await giveTools(page, 2);
+  await ask(page, 'On and on');
+  await expect(said(page, 'Stopped here: the model used tools as many times in a row as it may.')).toBeVisible();
+  await expect(call(page, 'Used add')).toHaveCount(2);
+  await expect(call(page, 'add was not run')).toHaveCount(1);
+});
 
 for (const scheme of ['light', 'dark'] as const) {
   for (const [device, viewport] of Object.entries({

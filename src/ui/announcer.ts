@@ -36,7 +36,9 @@ export class Announcer {
     this.say(this.reader.next(turn.content, !running));
     if (running) return;
     this.reading = undefined;
-    if (turn.phase === 'done' || turn.phase === 'cut') this.say(strings.answerFinished);
+    for (const { name, state } of turn.calls) this.say(`${strings.toolStates[state](name)}.`);
+    if (turn.phase === 'limit') this.say(strings.toolLimit);
+    if ((turn.phase === 'done' && turn.calls.length === 0) || turn.phase === 'cut') this.say(strings.answerFinished);
     if (turn.phase === 'stopped') this.say(strings.stopped);
   }
 }

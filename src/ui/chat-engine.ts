@@ -4,9 +4,19 @@
  */
 import type { EngineStats, ModelInfo } from '../engine/types.ts';
 
+export interface ChatToolCall {
+  id: string;
+  type: 'function';
+  /** `arguments` is JSON text. */
+  function: { name: string; arguments: string };
+}
+
 export interface ChatRequestMessage {
-  role: 'system' | 'user' | 'assistant';
+  role: 'system' | 'user' | 'assistant' | 'tool';
   content: string;
+  reasoning_content?: string;
+  tool_calls?: ChatToolCall[];
+  tool_call_id?: string;
 }
 
 export interface ChatStreamRequest {
@@ -14,11 +24,24 @@ export interface ChatStreamRequest {
   stream: true;
   stream_options: { include_usage: boolean };
   chat_template_kwargs: { enable_thinking: boolean };
+  tools?: {
+    type: 'function';
+    function: { name: string; description?: string; parameters?: Record<string, unknown> };
+  }[];
 }
 
 export interface ChatStreamChunk {
   choices: ReadonlyArray<{
-    delta: { content?: string | null; reasoning_content?: string | null };
+    delta: {
+      content?: string | null;
+      reasoning_content?: string | null;
+      tool_calls?: ReadonlyArray<{
+        index: number;
+        id?: string;
+        function?: { name?: string; arguments?: string };
+      }> | null;
+      tool_call_errors?: readonly string[] | null;
+    };
     finish_reason?: string | null;
   }>;
   usage?: { prompt_tokens: number; completion_tokens: number } | null;

@@ -8,6 +8,7 @@ import { messageStyles } from './message-view.ts';
 import { statisticsStyles } from './statistics.ts';
 import { themeStyles } from './theme.ts';
 import { thinkingStyles } from './thinking-block.ts';
+import { toolCallStyles } from './tool-calls.ts';
 
 const frameStyles = css`
   :host {
@@ -171,6 +172,7 @@ export const chatStyles = [
   frameStyles,
   markdownStyles,
   thinkingStyles,
+  toolCallStyles,
   errorStyles,
   messageStyles,
   composerStyles,

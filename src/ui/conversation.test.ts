@@ -1,7 +1,8 @@
-import { beforeEach, expect, test, vi } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { QwenError } from '../errors.ts';
 import type { ChatEngine, ChatStreamChunk, ChatStreamRequest } from './chat-engine.ts';
 import { Conversation } from './conversation.ts';
+import type { ChatTool } from './tools.ts';
 
 beforeEach(() => {
   vi.stubGlobal('requestAnimationFrame', (callback: () => void) => setTimeout(callback, 0));
@@ -112,4 +113,120 @@ test('given messages become the conversation', () => {
   ];
   expect(chat.messages).toHaveLength(2);
   expect(changed).toHaveBeenCalledOnce();
+});
+
+describe('tools', () => {
+  type Delta = ChatStreamChunk['choices'][number]['delta'];
+
+  /** An engine that answers one request after another with the deltas of each. */
+  function answering(...answers: Delta[][]) {
+    const requests: ChatStreamRequest[] = [];
+    async function* answer(deltas: Delta[]): AsyncGenerator<ChatStreamChunk> {
+      for (const delta of deltas) yield { choices: [{ delta }] };
+      yield { choices: [{ delta: {}, finish_reason: deltas.some((each) => each.tool_calls) ? 'tool_calls' : 'stop' }] };
+    }
+    const create = (request: ChatStreamRequest) => {
+      requests.push(request);
+      return answer(answers[Math.min(requests.length, answers.length) - 1]);
+    };
+    return { engine: { chat: { completions: { create } }, stats: () => ({}) } as unknown as ChatEngine, requests };
+  }
+
+  const call = (id: string, name: string, json: string, index = 0): Delta => ({
+    tool_calls: [{ index, id, function: { name, arguments: json } }],
+  });
+  const add: ChatTool = {
+    name: 'add',
+    description: 'adds',
+    parameters: { type: 'object' },
+    run: ({ a, b }) => Number(a) + Number(b),
+  };
+
+  test('are run, side by side, and the model goes on from their results', async () => {
+    const chat = new Conversation(() => {});
+    const { engine, requests } = answering(
+      [
+        { reasoning_content: 'Hm.' },
+        { content: 'I add.' },
+        call('x', 'add', '{"a": 1,'),
+        { tool_calls: [{ index: 0, function: { arguments: ' "b": 2}' } }] },
+        call('y', 'add', '{"a": 3, "b": 4}', 1),
+      ],
+      [{ content: '3 and 7.' }],
+    );
+    const turn = await chat.ask(engine, 'Well?', { ...options, tools: [add] });
+    expect(turn).toMatchObject({ phase: 'done', content: '3 and 7.', calls: [] });
+    expect(requests[0].tools).toEqual([
+      { type: 'function', function: { name: 'add', description: 'adds', parameters: { type: 'object' } } },
+    ]);
+    const said = [
+      { role: 'user', content: 'Well?' },
+      {
+        role: 'assistant',
+        content: 'I add.',
+        reasoning_content: 'Hm.',
+        tool_calls: [
+          { id: 'x', type: 'function', function: { name: 'add', arguments: '{"a": 1, "b": 2}' } },
+          { id: 'y', type: 'function', function: { name: 'add', arguments: '{"a": 3, "b": 4}' } },
+        ],
+      },
+      { role: 'tool', tool_call_id: 'x', content: '3' },
+      { role: 'tool', tool_call_id: 'y', content: '7' },
+    ];
+    expect(requests[1].messages).toEqual(said);
+    expect(chat.messages).toEqual([...said, { role: 'assistant', content: '3 and 7.' }]);
+    const again = new Conversation(() => {});
+    again.messages = chat.messages;
+    expect(again.messages).toEqual(chat.messages);
+    expect(chat.busy).toBe(false);
+  });
+
+  test.each<[string, Delta, ChatTool[], RegExp]>([
+    ['that is not there', call('x', 'fly', '{}'), [add], /^Error: There is no tool fly.*add/],
+    ['with broken arguments', call('x', 'add', '{"a"'), [add], /no JSON object: \{"a"$/],
+    ['whose arguments are a list', call('x', 'add', '[1]'), [add], /no JSON object: \[1\]$/],
+    ['that throws', call('x', 'add', '{}'), [{ ...add, run: () => Promise.reject(new Error('No.')) }], /^Error: No\.$/],
+  ])('a call %s fails, and the model is told', async (_, delta, tools, told) => {
+    const chat = new Conversation(() => {});
+    const { engine, requests } = answering([delta], [{ content: 'Sorry.' }]);
+    expect(await chat.ask(engine, 'Well?', { ...options, tools })).toMatchObject({ content: 'Sorry.' });
+    expect(chat.turns[1]).toMatchObject({ calls: [{ state: 'failed', result: expect.stringMatching(/^Error: /) }] });
+    const result = requests[1].messages.find(({ role }) => role === 'tool')?.content;
+    expect(result).toMatch(told);
+  });
+
+  test('end at the limit', async () => {
+    const chat = new Conversation(() => {});
+    const { engine, requests } = answering([call('x', 'add', '{}')]);
+    const turn = await chat.ask(engine, 'Well?', { ...options, tools: [add], maxToolSteps: 3 });
+    expect(turn).toMatchObject({ phase: 'limit', calls: [{ state: 'not-run' }] });
+    expect(requests).toHaveLength(4);
+    expect(chat.busy).toBe(false);
+  });
+
+  test('stop with the answer, even if they do not heed the signal', async () => {
+    const chat = new Conversation(() => {});
+    let given: AbortSignal | undefined;
+    const endless: ChatTool = {
+      ...add,
+      run: (_, { signal }) => {
+        given = signal;
+        return new Promise(() => {});
+      },
+    };
+    const { engine, requests } = answering([call('x', 'add', '{}')]);
+    const answered = chat.ask(engine, 'Well?', { ...options, tools: [endless] });
+    await vi.waitFor(() => expect(given).toBeDefined());
+    chat.stop();
+    expect(await answered).toMatchObject({ phase: 'stopped', calls: [{ state: 'not-run' }] });
+    expect(given?.aborted).toBe(true);
+    await chat.ask(engine, 'Again?', options).catch(() => {});
+    expect(requests[1].messages[2]).toMatchObject({ role: 'tool', content: expect.stringContaining('stopped') });
+  });
+
+  test('that could not be read are noted', async () => {
+    const chat = new Conversation(() => {});
+    const { engine } = answering([{ content: '<tool_call>x', tool_call_errors: ['broken'] }]);
+    expect(await chat.ask(engine, 'Well?', options)).toMatchObject({ phase: 'done', misreadCall: true });
+  });
 });

@@ -3,13 +3,17 @@
  * the engine's public surface and nothing of how it is drawn.
  */
 import type { EngineStats } from '../engine/types.ts';
-import type { ChatEngine, ChatRequestMessage } from './chat-engine.ts';
+import type { ChatEngine, ChatRequestMessage, ChatStreamChunk, ChatToolCall } from './chat-engine.ts';
+import { asToolCall, type ChatTool, NOT_RUN, runTool, type ToolRun } from './tools.ts';
 
 /** A message as OpenAI shapes it; what `<qwen-chat>.messages` gives and takes. */
 export interface ChatMessage {
-  role: 'user' | 'assistant';
+  role: 'user' | 'assistant' | 'tool';
   content: string;
   reasoning_content?: string;
+  tool_calls?: ChatToolCall[];
+  /** Of the call whose result a `tool` message is. */
+  tool_call_id?: string;
 }
 
 export interface UserTurn {
@@ -23,6 +27,10 @@ export interface AnswerTurn {
   readonly id: number;
   readonly content: string;
   readonly reasoning: string;
+  /** Tools the model asked for; the next turn goes on from their results. */
+  readonly calls: readonly ToolRun[];
+  /** The model wrote a call that could not be read; its text is in `content`. */
+  readonly misreadCall?: boolean;
   readonly phase: AnswerPhase;
   /** When the request was sent (`performance.now()`). */
   readonly askedAt: number;
@@ -33,8 +41,20 @@ export interface AnswerTurn {
   readonly figures?: AnswerFigures;
 }
 
-/** `reading`: no token yet. `cut`: the token limit or the context's end was reached. */
-export type AnswerPhase = 'reading' | 'thinking' | 'answering' | 'done' | 'cut' | 'stopped' | 'failed';
+/**
+ * `reading`: no token yet. `calling`: tools are being called. `cut`: the token limit or the context's end was reached.
+ * `limit`: the model would have gone on calling tools.
+ */
+export type AnswerPhase =
+  | 'reading'
+  | 'thinking'
+  | 'answering'
+  | 'calling'
+  | 'done'
+  | 'cut'
+  | 'limit'
+  | 'stopped'
+  | 'failed';
 
 export type Turn = UserTurn | AnswerTurn;
 
@@ -51,10 +71,15 @@ export interface AnswerFigures {
 export interface AskOptions {
   thinking: boolean;
   system: string;
+  tools?: readonly ChatTool[];
+  /** Most times in a row that the model gets results of tools and goes on. Default 8. */
+  maxToolSteps?: number;
 }
 
+const MAX_TOOL_STEPS = 8;
+
 export function isRunning(turn: Turn | undefined): boolean {
-  return turn?.role === 'assistant' && ['reading', 'thinking', 'answering'].includes(turn.phase);
+  return turn?.role === 'assistant' && ['reading', 'thinking', 'answering', 'calling'].includes(turn.phase);
 }
 
 let lastId = 0;
@@ -71,24 +96,37 @@ export class Conversation {
   }
 
   get messages(): ChatMessage[] {
-    return this.turns
-      .filter((turn) => turn.content !== '' || (turn.role === 'assistant' && turn.reasoning !== ''))
-      .map((turn) => {
-        const { role, content } = turn;
-        return turn.role === 'assistant' && turn.reasoning
-          ? { role, content, reasoning_content: turn.reasoning }
-          : { role, content };
-      });
+    return this.turns.flatMap((turn): ChatMessage[] => {
+      const { role, content } = turn;
+      if (role === 'user') return content === '' ? [] : [{ role, content }];
+      if (content === '' && turn.reasoning === '' && turn.calls.length === 0) return [];
+      const message: ChatMessage = { role, content };
+      if (turn.reasoning) message.reasoning_content = turn.reasoning;
+      return withCalls(message, turn.calls);
+    });
   }
 
   set messages(messages: readonly ChatMessage[]) {
     this.stop();
-    this.turns = messages.map(
-      ({ role, content, reasoning_content = '' }): Turn =>
-        role === 'user'
-          ? { role, id: ++lastId, content }
-          : { role, id: ++lastId, content, reasoning: reasoning_content, phase: 'done', askedAt: 0 },
-    );
+    const results = new Map(messages.map((message) => [message.tool_call_id, message.content]));
+    this.turns = messages
+      .filter(({ role }) => role !== 'tool')
+      .map(({ role, content, reasoning_content = '', tool_calls = [] }): Turn => {
+        if (role === 'user') return { role, id: ++lastId, content };
+        const calls = tool_calls.map(({ id, function: { name, arguments: json } }): ToolRun => {
+          const result = results.get(id);
+          return { id, name, arguments: json, state: result === undefined ? 'not-run' : 'done', result };
+        });
+        return {
+          role: 'assistant',
+          id: ++lastId,
+          content: content ?? '',
+          reasoning: reasoning_content,
+          calls,
+          phase: 'done',
+          askedAt: 0,
+        };
+      });
     this.changed();
   }
 
@@ -122,25 +160,66 @@ export class Conversation {
     this.changed();
   }
 
-  private async answer(engine: ChatEngine, { thinking, system }: AskOptions): Promise<AnswerTurn> {
+  /** Answers, with as many rounds of tools as it takes. */
+  private async answer(engine: ChatEngine, options: AskOptions): Promise<AnswerTurn> {
     this.stop();
     const running = new AbortController();
     this.running = running;
+    const { tools = [], maxToolSteps = MAX_TOOL_STEPS } = options;
+    let turn = await this.step(engine, options, running.signal);
+    for (let step = 0; turn.phase === 'calling'; step++) {
+      if (step >= maxToolSteps) {
+        turn = { ...turn, phase: 'limit', calls: turn.calls.map((call) => ({ ...call, state: 'not-run' })) };
+        this.show(turn);
+        break;
+      }
+      turn = await this.runTools(turn, tools, running.signal);
+      if (turn.phase === 'done') turn = await this.step(engine, options, running.signal);
+    }
+    if (this.running === running) this.running = undefined;
+    this.changed();
+    return turn;
+  }
+
+  /** All the calls of a turn, side by side. */
+  private async runTools(turn: AnswerTurn, tools: readonly ChatTool[], signal: AbortSignal): Promise<AnswerTurn> {
+    let current: AnswerTurn = { ...turn, calls: turn.calls.map((call) => ({ ...call, state: 'running' })) };
+    this.show(current);
+    await Promise.all(
+      current.calls.map(async (call) => {
+        const ended = await runTool(call, tools, signal);
+        current = { ...current, calls: current.calls.map((each) => (each.id === ended.id ? ended : each)) };
+        this.show(current);
+      }),
+    );
+    current = { ...current, phase: signal.aborted ? 'stopped' : 'done' };
+    this.show(current);
+    return current;
+  }
+
+  private show(next: AnswerTurn): void {
+    this.turns = this.turns.map((each) => (each.id === next.id ? next : each));
+    this.changed();
+  }
+
+  /** One request. Ends `calling` when tools are to be run. */
+  private async step(
+    engine: ChatEngine,
+    { thinking, system, tools = [] }: AskOptions,
+    signal: AbortSignal,
+  ): Promise<AnswerTurn> {
     const messages = requestMessages(this.turns, system);
     let turn: AnswerTurn = {
       role: 'assistant',
       id: ++lastId,
       content: '',
       reasoning: '',
+      calls: [],
       phase: 'reading',
       askedAt: performance.now(),
     };
     this.turns = [...this.turns, turn];
-    const show = (next: AnswerTurn) => {
-      this.turns = this.turns.map((each) => (each.id === next.id ? next : each));
-      this.changed();
-    };
-    const showSoon = oncePerFrame(() => isRunning(turn) && show(turn));
+    const showSoon = oncePerFrame(() => isRunning(turn) && this.show(turn));
     this.changed();
 
     const before = await currentStats(engine);
@@ -155,8 +234,16 @@ export class Conversation {
           stream: true,
           stream_options: { include_usage: true },
           chat_template_kwargs: { enable_thinking: thinking },
+          ...(tools.length === 0
+            ? undefined
+            : {
+                tools: tools.map(({ name, description, parameters }) => ({
+                  type: 'function' as const,
+                  function: { name, description, parameters },
+                })),
+              }),
         },
-        { signal: running.signal },
+        { signal },
       );
       for await (const chunk of stream) {
         usage = chunk.usage ?? usage;
@@ -165,19 +252,24 @@ export class Conversation {
         const thought = choice.delta.reasoning_content ?? '';
         const said = choice.delta.content ?? '';
         if (choice.finish_reason === 'length') phase = 'cut';
-        if (!thought && !said) continue;
+        const calls = choice.delta.tool_calls ?? [];
+        if (choice.delta.tool_call_errors?.length) turn = { ...turn, misreadCall: true };
+        if (!thought && !said && calls.length === 0) continue;
         firstTokenAt ||= performance.now();
         turn = advance(turn, thought, said);
+        if (calls.length > 0) turn = { ...turn, phase: 'calling', calls: joinCalls(turn.calls, calls) };
         showSoon();
-        if (running.signal.aborted) break;
+        if (signal.aborted) break;
       }
-      if (running.signal.aborted) phase = 'stopped';
+      if (signal.aborted) phase = 'stopped';
+      else if (phase === 'done' && turn.calls.length > 0) phase = 'calling';
     } catch (caught) {
-      phase = running.signal.aborted ? 'stopped' : 'failed';
+      phase = signal.aborted ? 'stopped' : 'failed';
       if (phase === 'failed') error = caught;
     }
     const endedAt = performance.now();
     turn = { ...turn, phase, error, thinkingMs: turn.thinkingMs ?? thinkingTime(turn, endedAt) };
+    if (phase !== 'calling') turn = { ...turn, calls: turn.calls.map((call) => ({ ...call, state: 'not-run' })) };
     if (firstTokenAt > 0 && phase !== 'failed') {
       turn = {
         ...turn,
@@ -190,10 +282,34 @@ export class Conversation {
         ),
       };
     }
-    if (this.running === running) this.running = undefined;
-    show(turn);
+    this.show(turn);
     return turn;
   }
+}
+
+/** What the model has written of its calls, with the next pieces. */
+function joinCalls(
+  calls: readonly ToolRun[],
+  deltas: NonNullable<ChatStreamChunk['choices'][number]['delta']['tool_calls']>,
+): ToolRun[] {
+  const joined = [...calls];
+  for (const { index, id, function: { name = '', arguments: json = '' } = {} } of deltas) {
+    const call = joined[index] ?? { id: id ?? `call-${index}`, name: '', arguments: '', state: 'written' };
+    joined[index] = { ...call, name: call.name + name, arguments: call.arguments + json };
+  }
+  return joined;
+}
+
+/** The message of a turn and those of its results: each call has one, as the template wants it. */
+function withCalls<Message extends ChatMessage | ChatRequestMessage>(
+  message: Message,
+  runs: readonly ToolRun[],
+): Message[] {
+  if (runs.length === 0) return [message];
+  const results = runs.map(
+    ({ id, result = NOT_RUN }) => ({ role: 'tool', tool_call_id: id, content: result }) as Message,
+  );
+  return [{ ...message, tool_calls: runs.map(asToolCall) }, ...results];
 }
 
 function advance(turn: AnswerTurn, thought: string, said: string): AnswerTurn {
@@ -211,7 +327,16 @@ function thinkingTime(turn: AnswerTurn, now: number): number | undefined {
 
 /** The template refuses empty messages, and an answer that failed before its first word is none. */
 function requestMessages(turns: readonly Turn[], system: string): ChatRequestMessage[] {
-  const said = turns.filter(({ content }) => content.trim() !== '').map(({ role, content }) => ({ role, content }));
+  const said = turns.flatMap((turn): ChatRequestMessage[] => {
+    const { role, content } = turn;
+    if (role === 'assistant' && turn.calls.length > 0) {
+      // Thoughts between calls belong to the answer under way; those of earlier answers the template leaves out.
+      const message: ChatRequestMessage = { role, content };
+      if (turn.reasoning) message.reasoning_content = turn.reasoning;
+      return withCalls(message, turn.calls);
+    }
+    return content.trim() === '' ? [] : [{ role, content }];
+  });
   return system.trim() === '' ? said : [{ role: 'system', content: system }, ...said];
 }
 

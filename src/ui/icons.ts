@@ -22,5 +22,8 @@ export const icons = {
     svg`<path d="M8 14.5h4M8.5 17h3"/><path d="M7.7 12.3a4.8 4.8 0 1 1 4.6 0c-.3.2-.3.5-.3.8v1.4H8v-1.4c0-.3 0-.6-.3-.8Z"/>`,
   ),
   gauge: icon(svg`<path d="M4.3 14.5a7 7 0 1 1 11.4 0"/><path d="m10 11 3-3.5"/>`),
+  tool: icon(
+    svg`<path d="M12.7 3.7a4 4 0 0 0-4.5 5.4l-5 5a1.4 1.4 0 0 0 0 2l.7.7a1.4 1.4 0 0 0 2 0l5-5a4 4 0 0 0 5.4-4.5l-2.4 2.4-2.6-.9-.9-2.6 2.3-2.5Z"/>`,
+  ),
   warning: icon(svg`<path d="M10 3.5 17 16H3L10 3.5Z"/><path d="M10 8.5v3.3M10 14v.1"/>`),
 } as const satisfies Record<string, TemplateResult>;

@@ -9,6 +9,7 @@ import './markdown-view.ts';
 import { ChatPart, define } from './part.ts';
 import { strings } from './strings.ts';
 import './thinking-block.ts';
+import './tool-calls.ts';
 import { Ticker } from './ticker.ts';
 
 /** One message, of the user or of the model, with what can be done with it. */
@@ -42,7 +43,14 @@ export class MessageView extends ChatPart {
       <article class="message answer" part="message message-answer" aria-label=${strings.assistant} aria-busy=${running}>
         ${this.opening(turn)}
         <qwen-markdown part="answer" .text=${turn.content.trimStart()} .growing=${running}></qwen-markdown>
+        ${turn.calls.map((call) => html`<qwen-tool-call .call=${call}></qwen-tool-call>`)}
         ${this.ending(turn)}
+        ${turn.calls.length > 0 && turn.phase !== 'limit' && turn.phase !== 'stopped' ? nothing : this.actions(turn, running)}
+      </article>`;
+  }
+
+  private actions(turn: AnswerTurn, running: boolean): TemplateResult {
+    return html`
         <div class="actions">
           ${turn.content && !running ? this.copyButton(turn.content.trim(), strings.copy) : nothing}
           ${
@@ -50,8 +58,7 @@ export class MessageView extends ChatPart {
               ? this.iconButton(icons.again, strings.regenerate, () => this.tell('chat-regenerate'))
               : nothing
           }
-        </div>
-      </article>`;
+        </div>`;
   }
 
   private opening(turn: AnswerTurn): TemplateResult | typeof nothing {
@@ -73,7 +80,10 @@ export class MessageView extends ChatPart {
       case 'cut':
         return note(strings.lengthReached);
       case 'done':
-        return turn.content.trim() ? nothing : note(strings.emptyAnswer);
+        if (turn.misreadCall) return note(strings.misreadCall);
+        return turn.content.trim() || turn.calls.length > 0 ? nothing : note(strings.emptyAnswer);
+      case 'limit':
+        return note(strings.toolLimit);
       case 'failed':
         return this.failure(turn.error);
       default:

@@ -24,9 +24,11 @@ import { modelName } from './model-name.ts';
 import { type ChatPartEvents, define } from './part.ts';
 import { statistics } from './statistics.ts';
 import { strings } from './strings.ts';
+import type { ChatTool } from './tools.ts';
 
 export type { ChatEngine } from './chat-engine.ts';
 export type { AnswerFigures, ChatMessage } from './conversation.ts';
+export type { ChatTool } from './tools.ts';
 
 /** Events of `<qwen-chat>`, by name, with their `detail`. All bubble and cross shadow roots. */
 export interface QwenChatEvents {
@@ -60,6 +62,13 @@ export class QwenChat extends LitElement {
   @property({ converter: { fromAttribute: (value) => value !== 'off' && value !== 'false' } }) thinking = true;
   /** System prompt. */
   @property() system = '';
+  /**
+   * What the model may do: functions of this page, with a JSON schema of their arguments. The element runs them when the
+   * model asks, shows what was given and what came back, and lets the model go on.
+   */
+  @property({ attribute: false }) tools: readonly ChatTool[] = [];
+  /** Most times in a row that the model gets results of tools before an answer ends. */
+  @property({ attribute: 'max-tool-steps', type: Number }) maxToolSteps = 8;
   /** Load only when `load()` is called. */
   @property({ type: Boolean }) manual = false;
   /** Show the figures of the last answer. The reader can switch it. */
@@ -299,7 +308,8 @@ export class QwenChat extends LitElement {
   }
 
   private get askOptions() {
-    return { thinking: this.thinking, system: this.system };
+    const { thinking, system, tools, maxToolSteps } = this;
+    return { thinking, system, tools, maxToolSteps };
   }
 
   /** Follows an answer to its end, and tells the page. */
