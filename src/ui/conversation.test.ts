@@ -217,6 +217,8 @@ describe('tools', () => {
     const { engine, requests } = answering([call('x', 'add', '{}')]);
     const answered = chat.ask(engine, 'Well?', { ...options, tools: [endless] });
     await vi.waitFor(() => expect(given).toBeDefined());
+    await new Promise((resolve) => requestAnimationFrame(resolve)); // the last frame of the stream has passed
+    expect(chat.turns[1]).toMatchObject({ phase: 'calling', calls: [{ state: 'running' }] });
     chat.stop();
     expect(await answered).toMatchObject({ phase: 'stopped', calls: [{ state: 'not-run' }] });
     expect(given?.aborted).toBe(true);

@@ -219,7 +219,8 @@ export class Conversation {
       askedAt: performance.now(),
     };
     this.turns = [...this.turns, turn];
-    const showSoon = oncePerFrame(() => isRunning(turn) && this.show(turn));
+    let streaming = true; // a frame that comes later must not undo what follows
+    const showSoon = oncePerFrame(() => streaming && this.show(turn));
     this.changed();
 
     const before = await currentStats(engine);
@@ -267,6 +268,7 @@ export class Conversation {
       phase = signal.aborted ? 'stopped' : 'failed';
       if (phase === 'failed') error = caught;
     }
+    streaming = false;
     const endedAt = performance.now();
     turn = { ...turn, phase, error, thinkingMs: turn.thinkingMs ?? thinkingTime(turn, endedAt) };
     if (phase !== 'calling') turn = { ...turn, calls: turn.calls.map((call) => ({ ...call, state: 'not-run' })) };

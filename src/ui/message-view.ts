@@ -76,7 +76,7 @@ export class MessageView extends ChatPart {
     const note = (text: string) => html`<p class="note quiet">${text}</p>`;
     switch (turn.phase) {
       case 'stopped':
-        return note(turn.content || turn.reasoning ? strings.stopped : strings.stoppedEmpty);
+        return note(turn.content || turn.reasoning || turn.calls.length > 0 ? strings.stopped : strings.stoppedEmpty);
       case 'cut':
         return note(strings.lengthReached);
       case 'done':
