@@ -33,6 +33,8 @@ export type LoadTokenModel = (options: LoadOptions) => Promise<{ model: TokenMod
 /** OpenAI's default for bare completions. */
 const COMPLETION_MAX_TOKENS = 16;
 
+const TURN_START = '<|im_start|>';
+
 /** Markers that end the assistant's turn, besides the file's own end token. */
 const END_MARKERS = ['<|im_end|>', '<|endoftext|>'];
 
@@ -202,6 +204,7 @@ export class EngineHost implements EngineService {
       promptIds,
       thinking,
       tools,
+      checkpoints: this.#turnStarts(promptIds),
       mode: thinking ? 'thinking' : 'standard',
       maxTokens: request.max_completion_tokens ?? request.max_tokens ?? Infinity,
       topLogprobs: request.logprobs ? (request.top_logprobs ?? 0) : undefined,
@@ -234,6 +237,7 @@ export class EngineHost implements EngineService {
       topLogprobs?: number;
       echo?: string;
       tools?: ToolUse;
+      checkpoints?: readonly number[];
     },
   ): Job {
     const { model, stopIds } = this.#ready;
@@ -254,8 +258,20 @@ export class EngineHost implements EngineService {
         sampling,
         stopIds: request.ignore_eos ? new Set() : stopIds,
         topLogprobs: task.topLogprobs,
+        checkpoints: task.checkpoints,
       },
     };
+  }
+
+  /**
+   * Where the second turn and the answer begin. Every chat of a page shares its system message; and the next request of
+   * a chat is the same up to where the answer begins, but not behind it: thoughts are left out of earlier answers.
+   */
+  #turnStarts(promptIds: readonly number[]): readonly number[] | undefined {
+    const start = this.#ready.tokenizer.specialId(TURN_START);
+    if (start === undefined) return undefined;
+    const second = promptIds.indexOf(start, 1);
+    return second < 0 ? undefined : [...new Set([second, promptIds.lastIndexOf(start)])];
   }
 
   #checkIds(ids: readonly number[], param: string, { empty = false } = {}): void {

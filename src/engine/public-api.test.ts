@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { testGpu } from '../../tools/test-gpu.ts';
 import { fixture, golden } from '../../tools/testing/fixtures.ts';
 import { type WatchedGpu, watchGpu } from '../../tools/testing/watched-gpu.ts';
-import { Engine, type LoadProgress } from '../index.ts';
+import { type ChatCompletion, Engine, type LoadProgress } from '../index.ts';
 
 /** Fixture models and their files: a dense one, and one of experts in shards. */
 const MODELS = {
@@ -77,6 +77,28 @@ describe.each(Object.entries(MODELS))('Engine on a given GPU with %s', (name, fi
     expect(text).not.toBe('');
     expect(finish).toBe('length');
     expect(whole.usage.completion_tokens).toBe(12);
+  });
+
+  test('a next turn and the same again read only what is new', async () => {
+    const options = { max_tokens: 4, temperature: 0, ignore_eos: true } as const;
+    const first = { role: 'user' as const, content: 'How are you, on this day of all days?' };
+    const system = { role: 'system' as const, content: 'Be brief, and never rude.' };
+    const ask = async (...messages: Parameters<typeof engine.chat.completions.create>[0]['messages']) =>
+      (await engine.chat.completions.create({ ...options, messages })) as ChatCompletion;
+    const fresh = await ask(system, first);
+    expect(fresh.usage.prompt_tokens_details.cached_tokens).toBe(0);
+    const again = await ask(system, first);
+    // All but the opening of the answer.
+    const { prompt_tokens, prompt_tokens_details } = again.usage;
+    expect(prompt_tokens_details.cached_tokens).toBeGreaterThan(prompt_tokens - 16);
+    expect(prompt_tokens_details.cached_tokens).toBeLessThan(prompt_tokens);
+    expect(again.choices[0].message).toEqual(fresh.choices[0].message);
+    const before = engine.stats().reusedTokens;
+    const next = await ask(system, first, { role: 'assistant', content: 'Well.' }, first);
+    expect(next.usage.prompt_tokens_details.cached_tokens).toBe(prompt_tokens_details.cached_tokens);
+    expect(engine.stats().reusedTokens - before).toBe(prompt_tokens_details.cached_tokens);
+    const other = await ask(system, { role: 'user', content: 'Something else.' });
+    expect(other.usage.prompt_tokens_details.cached_tokens).toBeGreaterThan(5);
   });
 
   test('the figures tell what was done', () => {

@@ -12,6 +12,7 @@ import { Scratch } from '../model/scratch.ts';
 import { SequenceState } from '../model/state.ts';
 import type { TextModel } from '../model/text-model.ts';
 import type { PenaltyList } from '../text/index.ts';
+import { PrefixCache } from './prefix-cache.ts';
 
 /** Most tokens a pass reads. Scratch memory grows with it; beyond some hundreds the matmul gains nothing. */
 export const PASS_TOKENS = 256;
@@ -40,6 +41,8 @@ export interface StepCost {
 /** Runs passes of one sequence: prompts in batches, then token by token. */
 export class StepRunner {
   readonly state: SequenceState;
+  /** What of the last sequence can be gone on from. */
+  readonly prefix: PrefixCache;
   /** Of one decode step. */
   readonly stepCost: StepCost = { dispatches: 0, readbackBytes: 0, weightBytes: 0 };
   readonly #gpu: Gpu;
@@ -64,6 +67,7 @@ export class StepRunner {
     this.#profiler = profiler;
     const { config } = model;
     this.state = new SequenceState(gpu, config, { contextLength, kvF16: f16 });
+    this.prefix = new PrefixCache(gpu, this.state);
     this.#scratch = new Scratch(gpu, Math.min(PASS_TOKENS, contextLength));
     this.#step = gpu.createBuffer('step', 16);
     this.#input = {
@@ -87,7 +91,7 @@ export class StepRunner {
 
   /** Starts a new sequence. */
   reset(): void {
-    this.state.reset();
+    this.prefix.clear();
   }
 
   /**
@@ -148,6 +152,7 @@ export class StepRunner {
 
   dispose(): void {
     this.#dropPrograms();
+    this.prefix.dispose();
     this.state.dispose();
     this.#scratch.dispose();
     for (const buffer of [this.#step, this.#logits, this.#penalties, this.#output, this.#readback]) buffer.dispose();
@@ -174,6 +179,7 @@ export class StepRunner {
     }
     gpu.device.queue.submit([encoder.finish()]);
     this.state.position += ids.length;
+    this.prefix.advance(ids);
   }
 
   /** The pass for so many tokens, with or without candidates for the next one. */

@@ -17,6 +17,7 @@ export class TextEngine implements TokenModel {
     decodeTokensPerSecond: 0,
     timeToFirstTokenMs: 0,
     promptTokens: 0,
+    reusedTokens: 0,
     completionTokens: 0,
   };
 
@@ -35,7 +36,7 @@ export class TextEngine implements TokenModel {
 
   async *generate(
     promptIds: readonly number[],
-    { maxTokens, sampling, stopIds, topLogprobs }: GenerateOptions,
+    { maxTokens, sampling, stopIds, topLogprobs, checkpoints }: GenerateOptions,
     signal?: AbortSignal,
   ): AsyncGenerator<GeneratedToken> {
     this.#checkPrompt(promptIds, 1);
@@ -45,8 +46,15 @@ export class TextEngine implements TokenModel {
     check();
     const sampler = new Sampler(sampling);
     const penalties = new PenaltyState(sampling, promptIds);
-    runner.reset();
-    await runner.read(promptIds.slice(0, -1), check);
+    const last = promptIds.length - 1;
+    const reused = runner.prefix.resume(promptIds);
+    this.#stats.reusedTokens += reused;
+    for (const checkpoint of checkpoints ?? [last]) {
+      if (checkpoint < runner.state.position || checkpoint > last) continue;
+      await runner.read(promptIds.slice(runner.state.position, checkpoint), check);
+      runner.prefix.keep();
+    }
+    await runner.read(promptIds.slice(runner.state.position, last), check);
 
     let next: readonly number[] = promptIds.slice(-1);
     let firstAt = 0;
@@ -59,7 +67,7 @@ export class TextEngine implements TokenModel {
       if (n === 0) {
         firstAt = now;
         this.#stats.timeToFirstTokenMs = now - start;
-        this.#stats.prefillTokensPerSecond = (promptIds.length / (now - start)) * 1000;
+        this.#stats.prefillTokensPerSecond = ((promptIds.length - reused) / (now - start)) * 1000;
       } else {
         this.#stats.decodeTokensPerSecond = (n / (now - firstAt)) * 1000;
       }
@@ -137,7 +145,6 @@ export class TextEngine implements TokenModel {
     const { ffn, layers } = this.model.config;
     return {
       ...this.#stats,
-      reusedTokens: 0,
       gpuBytes: this.gpu.bytes,
       peakGpuBytes: this.gpu.peakBytes,
       dispatchesPerToken: dispatches,

@@ -95,6 +95,11 @@ export interface GenerateOptions {
   sampling: SamplingSettings;
   /** Generation ends after one of these (it is yielded). Empty with `ignore_eos`. */
   stopIds: ReadonlySet<number>;
+  /**
+   * Lengths of beginnings of the prompt that later ones are likely to share, ascending: the state is kept there. Without
+   * any it is kept where the prompt's last token is still to be read.
+   */
+  checkpoints?: readonly number[];
   /** Number of most likely alternatives to report per token; undefined: no log probabilities. */
   topLogprobs?: number;
 }

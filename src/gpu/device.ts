@@ -92,7 +92,8 @@ export class Gpu {
     readonly device: GPUDevice,
     adapter: GPUAdapter,
     readonly capabilities: Capabilities,
-    private readonly memoryBytes: number,
+    /** Most bytes that may be in use; `Infinity` without a budget. */
+    readonly memoryBytes: number,
   ) {
     this.limits = device.limits;
     const { vendor, architecture, device: name, description } = adapter.info;

@@ -97,11 +97,45 @@ export class SequenceState {
     this.gpu.device.queue.submit([encoder.finish()]);
   }
 
+  /** Bytes that `save` writes: the part of the state that is not kept token by token. */
+  get recurrentBytes(): number {
+    return this.#recurrent().reduce((sum, { size }) => sum + size, 0);
+  }
+
+  /** Copies what the DeltaNet layers remember. */
+  save(into: GpuBuffer): void {
+    this.#copyRecurrent((encoder, part, offset) =>
+      encoder.copyBufferToBuffer(part.buffer, 0, into.buffer, offset, part.size),
+    );
+  }
+
+  /** Goes back to where a copy was saved; keys and values up to there must still be those of then. */
+  restore(from: GpuBuffer, position: number): void {
+    this.#copyRecurrent((encoder, part, offset) =>
+      encoder.copyBufferToBuffer(from.buffer, offset, part.buffer, 0, part.size),
+    );
+    this.position = position;
+  }
+
   dispose(): void {
     for (const layer of this.layers) {
       const buffers = layer.kind === 'attention' ? [layer.k, layer.v] : [layer.conv, layer.recurrent];
       for (const buffer of buffers) buffer.dispose();
     }
+  }
+
+  #recurrent(): GpuBuffer[] {
+    return this.layers.flatMap((layer) => (layer.kind === 'deltaNet' ? [layer.conv, layer.recurrent] : []));
+  }
+
+  #copyRecurrent(copy: (encoder: GPUCommandEncoder, part: GpuBuffer, offset: number) => void): void {
+    const encoder = this.gpu.device.createCommandEncoder();
+    let offset = 0;
+    for (const part of this.#recurrent()) {
+      copy(encoder, part, offset);
+      offset += part.size;
+    }
+    this.gpu.device.queue.submit([encoder.finish()]);
   }
 
   #createKv(label: string): { k: GpuBuffer; v: GpuBuffer } {
