@@ -1,6 +1,6 @@
 """Generated conversations of the tiny model's domain, rendered with the published chat template.
 
-usage: data.py tokenizer              learns tokenizer.json
+usage: data.py tokenizer              learns merges.txt
        data.py show CATEGORY [COUNT]  prints examples
        data.py evaluate FILE [COUNT]  writes held-out questions as JSON lines: COUNT of each category (default 100)
 
@@ -26,7 +26,7 @@ from tokenizer import Tokenizer
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TEMPLATE = os.path.join(HERE, "..", "..", "fixtures", "chat_template.jinja")
-TOKENIZER = os.path.join(HERE, "tokenizer.json")
+TOKENIZER = os.path.join(HERE, "merges.txt")
 VOCABULARY = 1280
 HELD_OUT_ONE_IN = 8
 TEACHER_FORCED = "<|im_start|>assistant\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Iterable
@@ -61,7 +60,7 @@ class Tokenizer:
             for piece in SPECIAL.split(text):
                 words.update(PRE_TOKENIZER.findall(piece))
         parts = [([ALPHABET[b] for b in word.encode()], count) for word, count in sorted(words.items())]
-        tokens, merges = [ALPHABET[b] for b in range(256)], []
+        tokens, merges = list(ALPHABET.values()), []
         where: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
         pairs: Counter[tuple[str, str]] = Counter()
         for i, (word, count) in enumerate(parts):
@@ -88,15 +87,14 @@ class Tokenizer:
 
     @staticmethod
     def load(path: str) -> "Tokenizer":
+        """From a file of merges, one a line: they say all, as in GPT-2's merges.txt."""
         with open(path, encoding="utf-8") as file:
-            data = json.load(file)
-        return Tokenizer(data["tokens"], [tuple(merge.split(" ")) for merge in data["merges"]])
+            merges = [(a, b) for a, b in (line.split() for line in file)]
+        return Tokenizer([*ALPHABET.values(), *(a + b for a, b in merges), *CONTROL, *USER_DEFINED], merges)
 
     def save(self, path: str) -> None:
         with open(path, "w", encoding="utf-8") as file:
-            data = {"tokens": self.tokens, "merges": [" ".join(pair) for pair in self.merges]}
-            json.dump(data, file, ensure_ascii=False, separators=(",", ":"))
-            file.write("\n")
+            file.writelines(f"{a} {b}\n" for a, b in self.merges)
 
     def id(self, token: str) -> int:
         return self._ids[token]
