@@ -469,12 +469,26 @@ def evaluation(seed: int, category: str, count: int) -> list[Conversation]:
 
 
 def question(conversation: Conversation) -> dict[str, Any]:
-    """As chat.completions.create takes it, without the answer, and with what to expect."""
+    """`prompt` as the model reads it; an answer is right if it has every text of `expect` after its thought."""
+    expect = conversation.expect
+    if isinstance(expect, dict):
+        expect = (tool_call_text(**expect["tool"]),)
+    prompt = render(conversation.messages[:-1], conversation.tools, conversation.thinking, prompt=True)
     return {
-        "category": conversation.category, "key": conversation.key, "messages": conversation.messages[:-1],
-        "tools": conversation.tools, "thinking": conversation.thinking,
-        "expect": conversation.expect, "answer": conversation.messages[-1],
+        "category": conversation.category, "key": conversation.key, "thinking": conversation.thinking,
+        "prompt": prompt, "expect": list(expect),
     }  # fmt: skip
+
+
+def tool_call_text(name: str, arguments: dict[str, str]) -> str:
+    """As the template writes it."""
+    parameters = "".join(f"<parameter={key}>\n{value}\n</parameter>\n" for key, value in arguments.items())
+    return f"<tool_call>\n<function={name}>\n{parameters}</function>\n</tool_call>"
+
+
+def is_right(expect: list[str], generated: str) -> bool:
+    answer = generated.split("</think>")[-1]
+    return all(text in answer for text in expect)
 
 
 def corpus(seed: int, count: int) -> Iterator[str]:
