@@ -148,7 +148,7 @@ def tokens() -> bool:
     """Conversations encoded in pieces give the ids of the whole, and decode to the same text."""
     tokenizer, wrong = Tokenizer.load(data.TOKENIZER), 0
     for _, conversation in zip(range(500), data.stream(3)):
-        ids, _ = data.encode(conversation, tokenizer)
+        ids = data.encode(conversation, tokenizer).ids
         text = data.render(conversation.messages, conversation.tools, conversation.thinking, prompt=False)
         wrong += ids != tokenizer.encode(text) or tokenizer.decode(ids) != text
     return check("tokens of 500 conversations", wrong, 0)

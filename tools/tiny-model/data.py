@@ -20,6 +20,7 @@ from typing import Any, Callable, Iterator, Optional, Union
 
 import jinja2
 import jinja2.sandbox
+import numpy as np
 
 import domain
 from tokenizer import Tokenizer
@@ -100,16 +101,26 @@ def spans(conversation: Conversation) -> list[tuple[str, bool]]:
         at = end
 
 
-def encode(conversation: Conversation, tokenizer: Tokenizer) -> tuple[list[int], list[bool]]:
-    """Ids, and for each whether the model should learn to write it. Pieces meet at line ends and control tokens, where
-    the pre-tokenizer splits anyway, so that pieces and whole give the same ids."""
+@dataclass
+class Encoded:
+    """`learned`: for each id whether the model should learn to write it. `picture` [height, width, 3]: what stands at
+    the image pads."""
+
+    ids: list[int]
+    learned: list[bool]
+    picture: Optional[np.ndarray] = None
+
+
+def encode(conversation: Conversation, tokenizer: Tokenizer) -> Encoded:
+    """Pieces meet at line ends and control tokens, where the pre-tokenizer splits anyway, so that pieces and whole give
+    the same ids."""
     ids: list[int] = []
     learned: list[bool] = []
     for text, is_answer in spans(conversation):
         part = tokenizer.encode(text)
         ids += part
         learned += [is_answer] * len(part)
-    return ids, learned
+    return Encoded(ids, learned)
 
 
 # --- Conversations ----------------------------------------------------------------------------------------------------
@@ -509,9 +520,9 @@ def main(command: str, argument: Optional[str] = None, count: Optional[str] = No
         rng = random.Random()
         for _ in range(int(count or 3)):
             conversation = finish(rng, CATEGORIES[argument][1](rng, False))
-            ids, learned = encode(conversation, tokenizer)
+            encoded = encode(conversation, tokenizer)
             print("".join(f"\033[1m{text}\033[0m" if is_answer else text for text, is_answer in spans(conversation)))
-            print(f"--- {len(ids)} tokens, {sum(learned)} to learn\n")
+            print(f"--- {len(encoded.ids)} tokens, {sum(encoded.learned)} to learn\n")
     elif command == "evaluate" and argument:
         with open(argument, "w", encoding="utf-8") as file:
             for category in CATEGORIES:

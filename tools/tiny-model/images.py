@@ -12,10 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data import Conversation, Message, draw, finish
+from data import Conversation, Encoded, Message, draw, encode, finish
+from tokenizer import Tokenizer
+from vision import FACTOR
 
 SIDE = 256
 """Pixels; the smallest picture that is not enlarged before the model sees it, 64 tokens."""
+GRID = SIDE // FACTOR
+"""Tokens a side."""
+PAD = "<|image_pad|>"
 SMOOTH = 4
 """Samples a side of a pixel."""
 
@@ -147,6 +152,27 @@ def question(rng: random.Random, shapes: list[Shape]) -> tuple[str, str, tuple[s
     there = next((s for s in shapes if s.place == place), None)
     what = there.with_article if there else "nothing"
     return text, f"There is {what} {PLACES[place]}.", (what,)
+
+
+def with_pads(prompt: str) -> str:
+    """As many pads as the picture has tokens."""
+    return prompt.replace(PAD, PAD * (GRID * GRID))
+
+
+def encode_seen(example: Seen, tokenizer: Tokenizer) -> Encoded:
+    plain, pad = encode(example.conversation, tokenizer), tokenizer.id(PAD)
+    at = plain.ids.index(pad)
+    more = GRID * GRID - 1
+    return Encoded(
+        plain.ids[:at] + [pad] * more + plain.ids[at:], plain.learned[:at] + [False] * more + plain.learned[at:],
+        example.picture,
+    )  # fmt: skip
+
+
+def evaluation(seed: int, count: int) -> list[Seen]:
+    """Held-out scenes."""
+    rng = random.Random(f"{seed} images")
+    return [seen(rng, True) for _ in range(count)]
 
 
 def main(folder: str, count: int = 4) -> None:
