@@ -16,9 +16,9 @@ import torch
 
 import data
 import gguf
+from model import Config, LayerCache, Model, gated_delta_rule, text_positions
 from tokenizer import Tokenizer
 from vision import VisionConfig, VisionTower, picture_tensor, positions_with_pictures
-from model import Config, LayerCache, Model, gated_delta_rule, text_positions
 
 FIXTURES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "fixtures")
 TOLERANCE = 1e-3
@@ -136,7 +136,9 @@ def pictures(folder: str, models: str) -> bool:
             passed = False
         where = torch.tensor([ids]) == pad
         hidden = model(
-            torch.tensor([ids]), positions=torch.tensor([places]), embeddings=(where, torch.cat([embeddings[i] for i in shown]))
+            torch.tensor([ids]),
+            positions=torch.tensor([places]),
+            embeddings=(where, torch.cat([embeddings[i] for i in shown])),
         ).hidden[0, -1]
         start = case["byte_offset"] // 4
         want = torch.from_numpy(expected[start : start + golden["n_vocab"]])

@@ -15,8 +15,9 @@ import json
 import os
 import random
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Callable, Iterator, Optional, Union
+from typing import Any
 
 import jinja2
 import jinja2.sandbox
@@ -43,7 +44,7 @@ class Conversation:
     category: str
     key: str
     messages: list[Message]
-    expect: Union[tuple[str, ...], dict[str, Any]]
+    expect: tuple[str, ...] | dict[str, Any]
     thinking: bool = False
     tools: list[dict[str, Any]] = field(default_factory=list)
 
@@ -108,7 +109,7 @@ class Encoded:
 
     ids: list[int]
     learned: list[bool]
-    picture: Optional[np.ndarray] = None
+    picture: np.ndarray | None = None
 
 
 def encode(conversation: Conversation, tokenizer: Tokenizer) -> Encoded:
@@ -255,7 +256,7 @@ def recall(rng: random.Random, held_out: bool) -> Conversation:
     kinds = rng.sample(domain.FACTS, rng.randint(1, 4))
     facts = []
     for fact in kinds:
-        key, value = draw(rng, held_out, lambda: fact_value(rng, fact))
+        key, value = draw(rng, held_out, lambda fact=fact: fact_value(rng, fact))
         facts.append((key, fact, value))
     asked_key, asked, asked_value = rng.choice(facts)
     messages: list[Message] = []
@@ -512,7 +513,7 @@ def corpus(seed: int, count: int) -> Iterator[str]:
         yield "".join(text for text, _ in spans(conversation))
 
 
-def main(command: str, argument: Optional[str] = None, count: Optional[str] = None) -> None:
+def main(command: str, argument: str | None = None, count: str | None = None) -> None:
     if command == "tokenizer":
         Tokenizer.train(corpus(seed=1, count=12000), VOCABULARY).save(TOKENIZER)
     elif command == "show" and argument:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import argparse
 import os
 from collections import Counter
-from typing import Any, Iterator, Optional
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,7 +29,7 @@ LONGEST_ANSWER = 160
 
 
 @torch.no_grad()
-def generate(model: Model, tokenizer: Tokenizer, prompt: str, picture: Optional[Tensor] = None) -> str:
+def generate(model: Model, tokenizer: Tokenizer, prompt: str, picture: Tensor | None = None) -> str:
     """The greedy answer up to the end of the turn, without it. @param picture [tokens, H], what stands at image pads"""
     ids, pad, end = tokenizer.encode(prompt), tokenizer.id(images.PAD), tokenizer.id("<|im_end|>")
     places = positions_with_pictures(ids, pad, [(images.GRID, images.GRID)])
@@ -40,11 +41,15 @@ def generate(model: Model, tokenizer: Tokenizer, prompt: str, picture: Optional[
         if token == end:
             break
         out.append(token)
-        step, positions, embeddings = torch.tensor([[token]]), positions[:, -1:].amax(-1, True).expand(1, 1, 3) + 1, None
+        step, positions, embeddings = (
+            torch.tensor([[token]]),
+            positions[:, -1:].amax(-1, True).expand(1, 1, 3) + 1,
+            None,
+        )
     return tokenizer.decode(out)
 
 
-def load(path: Optional[str], checkpoint: str) -> Checkpoint:
+def load(path: str | None, checkpoint: str) -> Checkpoint:
     if path is None:
         saved = load_checkpoint(checkpoint)
         print(f"Checkpoint of step {saved.step}.")
@@ -53,7 +58,7 @@ def load(path: Optional[str], checkpoint: str) -> Checkpoint:
     return Checkpoint(Model(Config.from_gguf(metadata, tensors)).load_gguf_tensors(tensors).eval(), None, 0)
 
 
-def questions(category: str, count: int, tower: Optional[VisionTower]) -> Iterator[tuple[dict[str, Any], Optional[Tensor]]]:
+def questions(category: str, count: int, tower: VisionTower | None) -> Iterator[tuple[dict[str, Any], Tensor | None]]:
     """Held-out questions, with pictures' embeddings."""
     if category != "images":
         for conversation in data.evaluation(1, category, count):

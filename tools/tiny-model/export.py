@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import os
 from dataclasses import dataclass
-from typing import Optional
 
 import numpy as np
 import torch
@@ -83,7 +82,7 @@ def export(model: Model, tokenizer: Tokenizer, path: str, matrices: int) -> int:
 @dataclass
 class Checkpoint:
     model: Model
-    tower: Optional[VisionTower]
+    tower: VisionTower | None
     step: int
 
 

@@ -1,7 +1,9 @@
 """Trains the model. Ends and goes on at any time: a checkpoint holds all, and a step's data follow from its number.
 
-usage: train.py [--steps 6000] [--threads 1] [--out out/text]                            text
-       train.py --images 0.4 --start out/text/checkpoint.pt --out out/vision [--steps …]  then pictures, and text with them
+usage: train.py [--steps 6000] [--threads 1] [--out out/text]
+       train.py --images 0.4 --start out/text/checkpoint.pt --out out/vision [--steps 3000]
+
+The second goes on from a text model with pictures among the conversations.
 
 Writes OUT/checkpoint.pt every few minutes (whole or not at all) and OUT/curve.csv. Run it again to go on.
 """
@@ -16,7 +18,7 @@ import random
 import signal
 import time
 from dataclasses import asdict, dataclass
-from typing import Any, Optional
+from typing import Any
 
 # glibc would give the large buffers of every operation back to the system, and fault them in again for the next.
 if __name__ == "__main__" and "MALLOC_TRIM_THRESHOLD_" not in os.environ:
@@ -57,7 +59,7 @@ class Batch:
     real: Tensor
     pads: Tensor
     positions: Tensor
-    pictures: Optional[Tensor]
+    pictures: Tensor | None
 
 
 def micro_batches(examples: list[Encoded], pad: int) -> list[Batch]:
@@ -93,7 +95,7 @@ class Losses:
     balance: Tensor
 
 
-def losses(model: Model, tower: Optional[VisionTower], batch: Batch) -> Losses:
+def losses(model: Model, tower: VisionTower | None, batch: Batch) -> Losses:
     embeddings = None
     if tower is not None and batch.pictures is not None:
         embeddings = (batch.pads, tower(batch.pictures).flatten(0, 1))
@@ -108,7 +110,7 @@ def losses(model: Model, tower: Optional[VisionTower], batch: Batch) -> Losses:
 
 
 @torch.no_grad()
-def held_out_loss(model: Model, tower: Optional[VisionTower], tokenizer: Tokenizer) -> float:
+def held_out_loss(model: Model, tower: VisionTower | None, tokenizer: Tokenizer) -> float:
     """Of the first held-out conversations of each category."""
     examples = [
         data.encode(conversation, tokenizer)
@@ -144,7 +146,7 @@ class Run:
         self.tokenizer = Tokenizer.load(data.TOKENIZER)
         self.folder = os.path.join(HERE, arguments.out)
         self.model = Model(Config(vocab=len(self.tokenizer.tokens))).initialize(arguments.seed)
-        self.tower: Optional[VisionTower] = None
+        self.tower: VisionTower | None = None
         if arguments.images:
             self.tower = VisionTower(VisionConfig(projection=self.model.config.hidden)).initialize(arguments.seed)
         self.all = nn.ModuleList([self.model, *([self.tower] if self.tower else [])])
@@ -212,7 +214,7 @@ class Run:
 
     def log(self, total: Losses, rate: float) -> None:
         p = self.progress
-        held_out: Optional[float] = None
+        held_out: float | None = None
         if p.step % self.arguments.evaluate_every == 0:
             held_out = held_out_loss(self.model, self.tower, self.tokenizer)
         row = [

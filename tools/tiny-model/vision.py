@@ -35,7 +35,7 @@ class VisionConfig:
     eps: float = 1e-6
 
     @staticmethod
-    def from_gguf(metadata: dict[str, Any]) -> "VisionConfig":
+    def from_gguf(metadata: dict[str, Any]) -> VisionConfig:
         get = lambda key: metadata[f"clip.vision.{key}"]
         return VisionConfig(
             width=get("embedding_length"), heads=get("attention.head_count"), ffn=get("feed_forward_length"),
@@ -86,7 +86,7 @@ class VisionTower(nn.Module):
         self.mm = nn.ModuleDict({"0": nn.Linear(merged, merged), "2": nn.Linear(merged, c.projection)})
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """@param pictures [B, 3, height, width] in -1 … 1, sides multiples of FACTOR @returns [B, tokens, projection]"""
+        """@param pictures [B, 3, height, width] in -1 … 1, sides in FACTORs @returns [B, tokens, projection]"""
         c = self.config
         patches = self.patch_embd(pictures)  # [B, W, rows, columns]
         rows, columns = patches.shape[2:]
@@ -108,7 +108,7 @@ class VisionTower(nn.Module):
         table = self.position_embd.weight.view(1, c.grid, c.grid, c.width).permute(0, 3, 1, 2)
         return F.interpolate(table, (rows, columns), mode="bilinear", align_corners=True)
 
-    def initialize(self, seed: int) -> "VisionTower":
+    def initialize(self, seed: int) -> VisionTower:
         torch.manual_seed(seed)
         with torch.no_grad():
             for name, p in self.named_parameters():
@@ -126,7 +126,7 @@ class VisionTower(nn.Module):
                     p.normal_(std=p[0].numel() ** -0.5)
         return self
 
-    def load_gguf_tensors(self, tensors: dict[str, np.ndarray]) -> "VisionTower":
+    def load_gguf_tensors(self, tensors: dict[str, np.ndarray]) -> VisionTower:
         state = {}
         for name, data in tensors.items():
             state[name[2:] if name.startswith("v.") else name] = torch.from_numpy(np.ascontiguousarray(data))
