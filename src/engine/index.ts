@@ -31,7 +31,7 @@ export async function loadTokenModel(
     );
   }
   const store = options.store ?? (typeof indexedDB === 'undefined' ? 'none' : 'indexeddb');
-  const gpu = await Gpu.open(gpuImplementation, gpuOptions);
+  const gpu = await Gpu.open(gpuImplementation, { memoryBytes: options.gpuMemoryBytes, ...gpuOptions });
   let weights: Weights | undefined;
   try {
     const precision = choosePrecision(options.precision, gpu);

@@ -11,7 +11,7 @@ export interface LoadOptions {
   mmproj?: ModelInput;
   /** Tokens of context to allow. Default: the smaller of the model's own and 32768. */
   contextLength?: number;
-  /** Budget for GPU memory in bytes. */
+  /** Most bytes of GPU memory to use; loading fails with `out-of-memory` where the model needs more. */
   gpuMemoryBytes?: number;
   /** Where downloaded bytes are kept. Default `'indexeddb'`, and `'none'` outside a browser. */
   store?: StoreKind;

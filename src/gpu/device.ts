@@ -21,6 +21,8 @@ type Feature = 'f16' | 'subgroups' | 'timestamps';
 export interface OpenGpuOptions {
   /** Capabilities to do without, so that a test can run the other variant. */
   without?: readonly Feature[];
+  /** Most bytes of buffers there may be at a time. */
+  memoryBytes?: number;
 }
 
 /** Limits that decide how weights are split and workgroups sized. Read from the device, never assumed. */
@@ -90,6 +92,7 @@ export class Gpu {
     readonly device: GPUDevice,
     adapter: GPUAdapter,
     readonly capabilities: Capabilities,
+    private readonly memoryBytes: number,
   ) {
     this.limits = device.limits;
     const { vendor, architecture, device: name, description } = adapter.info;
@@ -112,7 +115,7 @@ export class Gpu {
   }
 
   /** @throws QwenError `no-webgpu` when there is no adapter. */
-  static async open(gpu: GPU, { without = [] }: OpenGpuOptions = {}): Promise<Gpu> {
+  static async open(gpu: GPU, { without = [], memoryBytes = Infinity }: OpenGpuOptions = {}): Promise<Gpu> {
     const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
     if (!adapter) {
       throw new QwenError(
@@ -133,7 +136,8 @@ export class Gpu {
     const [f16, subgroups, timestamps] = wanted.map(([key, feature]) => has(key, feature));
     const subgroupMinSize = subgroups ? (adapter.info.subgroupMinSize ?? 4) : 1;
     const subgroupMaxSize = subgroups ? (adapter.info.subgroupMaxSize ?? 128) : 1;
-    return new Gpu(device, adapter, { f16, subgroups, timestamps, subgroupMinSize, subgroupMaxSize });
+    const capabilities = { f16, subgroups, timestamps, subgroupMinSize, subgroupMaxSize };
+    return new Gpu(device, adapter, capabilities, memoryBytes);
   }
 
   /** Bytes of buffers alive, and the most there ever were. */
@@ -165,6 +169,13 @@ export class Gpu {
       throw new QwenError(
         'device-limit',
         `${label} needs a buffer of ${bytes} bytes, but this device allows ${this.limits.maxBufferSize}. Choose a smaller model or context.`,
+      );
+    }
+    if (this.#bytes + bytes > this.memoryBytes) {
+      throw new QwenError(
+        'out-of-memory',
+        `${label} needs ${bytes} bytes of GPU memory beside the ${this.#bytes} in use, but the budget is ${this.memoryBytes}. Raise gpuMemoryBytes, or choose a smaller model or context.`,
+        { param: 'gpuMemoryBytes' },
       );
     }
     const buffer = new GpuBuffer(this, this.device.createBuffer({ label, size: bytes, usage }), bytes);

@@ -1,0 +1,103 @@
+"""Writes a checkpoint as a GGUF file that this project and llama.cpp run.
+
+usage: export.py [--checkpoint out/text/checkpoint.pt] [--type Q8_0|F16] [--out out/tiny.gguf] [--random SEED]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+import numpy as np
+import torch
+
+import data
+import gguf
+from gguf import ARRAY, F32, FLOAT, I32, STRING, U32, Entry, Tensor
+from model import Config, Model
+from tokenizer import Tokenizer
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+NAME = "Tiny demonstration model"
+
+
+def metadata(c: Config, tokenizer: Tokenizer, chat_template: str) -> list[Entry]:
+    arch = "qwen35moe" if c.experts else "qwen35"
+    keys: list[Entry] = [
+        ("block_count", U32, c.layers + c.mtp_layers),
+        ("context_length", U32, c.context),
+        ("embedding_length", U32, c.hidden),
+        ("attention.head_count", U32, c.heads),
+        ("attention.head_count_kv", U32, c.kv_heads),
+        ("attention.key_length", U32, c.head_dim),
+        ("attention.value_length", U32, c.head_dim),
+        ("attention.layer_norm_rms_epsilon", FLOAT, c.eps),
+        ("rope.freq_base", FLOAT, c.rope_base),
+        ("rope.dimension_count", U32, c.rope_dim),
+        ("rope.dimension_sections", ARRAY, (I32, list(c.rope_sections))),
+        ("ssm.conv_kernel", U32, 4),
+        ("ssm.state_size", U32, c.state_dim),
+        ("ssm.group_count", U32, c.key_heads),
+        ("ssm.time_step_rank", U32, c.value_heads),
+        ("ssm.inner_size", U32, c.value_heads * c.state_dim),
+        ("full_attention_interval", U32, c.interval),
+    ]
+    if c.mtp_layers:
+        keys.append(("nextn_predict_layers", U32, c.mtp_layers))
+    if c.experts:
+        keys += [
+            ("expert_count", U32, c.experts),
+            ("expert_used_count", U32, c.top_k),
+            ("expert_feed_forward_length", U32, c.expert_width),
+            ("expert_shared_feed_forward_length", U32, c.shared_width),
+        ]
+    else:
+        keys.append(("feed_forward_length", U32, c.ffn))
+    return [
+        ("general.architecture", STRING, arch),
+        ("general.name", STRING, NAME),
+        ("general.alignment", U32, gguf.ALIGNMENT),
+        *((f"{arch}.{key}", kind, value) for key, kind, value in keys),
+        *tokenizer.gguf_entries(chat_template),
+    ]
+
+
+def stored_type(name: str, data: np.ndarray, matrices: int) -> int:
+    """Vectors, the router, the convolution and the gates of a row per head stay F32, as in published files."""
+    small = ("ffn_gate_inp", "ssm_conv1d", "ssm_alpha", "ssm_beta")
+    return F32 if data.ndim == 1 or any(part in name for part in small) else matrices
+
+
+def export(model: Model, tokenizer: Tokenizer, path: str, matrices: int) -> int:
+    """@returns bytes of the file"""
+    tensors = [Tensor(name, stored_type(name, x, matrices), x) for name, x in model.gguf_tensors().items()]
+    return gguf.write(path, metadata(model.config, tokenizer, data.template_text()), tensors)
+
+
+def load_checkpoint(path: str) -> tuple[Model, int]:
+    """The model, and the step it was saved at."""
+    state = torch.load(path, map_location="cpu")
+    model = Model(Config(**state["config"]))
+    model.load_state_dict(state["model"])
+    return model.eval(), state["progress"]["step"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--checkpoint", default=os.path.join(HERE, "out", "text", "checkpoint.pt"))
+    parser.add_argument("--type", choices=["Q8_0", "F16", "F32"], default="Q8_0")
+    parser.add_argument("--out", default=os.path.join(HERE, "out", "tiny.gguf"))
+    parser.add_argument("--random", type=int, metavar="SEED", help="random weights instead of a checkpoint")
+    arguments = parser.parse_args()
+    tokenizer = Tokenizer.load(data.TOKENIZER)
+    if arguments.random is None:
+        model, step = load_checkpoint(arguments.checkpoint)
+        print(f"Checkpoint of step {step}.")
+    else:
+        model = Model(Config(vocab=len(tokenizer.tokens))).initialize(arguments.random)
+    size = export(model, tokenizer, arguments.out, gguf.TYPE_NAMES[arguments.type])
+    print(f"{arguments.out}: {size / 1e6:.2f} MB, {sum(p.numel() for p in model.parameters()) / 1e6:.2f} M weights")
+
+
+if __name__ == "__main__":
+    main()
