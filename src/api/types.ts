@@ -9,10 +9,21 @@ export interface TextPart {
   text: string;
 }
 
+/** A picture. Only in messages of the user, and for a model loaded with `mmproj`. */
+export interface ImagePart {
+  type: 'image_url';
+  image_url: {
+    /** `data:`, `blob:`, `https:` or `http:` address, or the file itself. */
+    url: string | Blob;
+    /** Accepted; pictures are always read in full. */
+    detail?: 'auto' | 'low' | 'high' | null;
+  };
+}
+
 export interface ChatMessage {
   /** `developer` is read as `system`; at most one of them, and first. */
   role: 'system' | 'developer' | 'user' | 'assistant';
-  content: string | TextPart[] | null;
+  content: string | (TextPart | ImagePart)[] | null;
   /** What the assistant thought in an earlier turn; the template decides whether the model sees it again. */
   reasoning_content?: string | null;
   name?: string;

@@ -4,8 +4,17 @@ import { type CandidateList, PENALTY_CAPACITY } from '../kernels/candidates.ts';
 import type { TextModel } from '../model/text-model.ts';
 import { type Candidates, type PenaltyList, PenaltyState, Sampler } from '../text/index.ts';
 import type { Weights } from '../weights/types.ts';
+import type { ImageReader } from './image-reader.ts';
 import { StepRunner } from './step-runner.ts';
-import type { EngineStats, GeneratedToken, GenerateOptions, ModelInfo, TokenLogprob, TokenModel } from './types.ts';
+import type {
+  EngineStats,
+  GeneratedToken,
+  GenerateOptions,
+  ModelInfo,
+  TokenLogprob,
+  TokenModel,
+  VisionLimits,
+} from './types.ts';
 
 const NO_PENALTIES: PenaltyList = { ids: new Uint32Array(), scale: new Float32Array(), shift: new Float32Array() };
 
@@ -25,6 +34,7 @@ export class TextEngine implements TokenModel {
     private readonly model: TextModel,
     private readonly weights: Weights,
     readonly info: ModelInfo,
+    private readonly images: ImageReader,
   ) {
     this.#runner = new StepRunner(gpu, model, { contextLength: info.contextLength, f16: info.precision === 'f16' });
   }
@@ -35,7 +45,7 @@ export class TextEngine implements TokenModel {
 
   async *generate(
     promptIds: readonly number[],
-    { maxTokens, sampling, stopIds, topLogprobs }: GenerateOptions,
+    { maxTokens, sampling, stopIds, topLogprobs, images = [] }: GenerateOptions,
     signal?: AbortSignal,
   ): AsyncGenerator<GeneratedToken> {
     this.#checkPrompt(promptIds, 1);
@@ -45,7 +55,7 @@ export class TextEngine implements TokenModel {
     check();
     const sampler = new Sampler(sampling);
     const penalties = new PenaltyState(sampling, promptIds);
-    runner.reset();
+    runner.reset(await this.images.place(images, signal));
     await runner.read(promptIds.slice(0, -1), check);
 
     let next: readonly number[] = promptIds.slice(-1);
@@ -108,10 +118,11 @@ export class TextEngine implements TokenModel {
 
   async logits(
     ids: readonly number[],
-    { all = false, signal }: { all?: boolean; signal?: AbortSignal } = {},
+    { all = false, images = [], signal }: Parameters<TokenModel['logits']>[1] = {},
   ): Promise<Float32Array> {
     this.#checkPrompt(ids, 0);
-    return this.#runner.logits(ids, all ? 0 : ids.length - 1, () => throwIfAborted(signal));
+    const placed = await this.images.place(images, signal);
+    return this.#runner.logits(ids, all ? 0 : ids.length - 1, () => throwIfAborted(signal), placed);
   }
 
   #checkPrompt(ids: readonly number[], answer: number): void {
@@ -132,6 +143,10 @@ export class TextEngine implements TokenModel {
     }
   }
 
+  vision(signal?: AbortSignal): Promise<VisionLimits> {
+    return this.images.limits(signal);
+  }
+
   stats(): EngineStats {
     const { dispatches, readbackBytes, weightBytes } = this.#runner.stepCost;
     const { ffn, layers } = this.model.config;
@@ -147,9 +162,9 @@ export class TextEngine implements TokenModel {
       expertHits: 0,
       expertMisses: 0,
       expertStallMs: 0,
-      bytesFromNetwork: this.weights.networkBytes,
-      bytesFromStore: this.weights.storeBytes,
-      visionRuns: 0,
+      bytesFromNetwork: this.weights.networkBytes + this.images.networkBytes,
+      bytesFromStore: this.weights.storeBytes + this.images.storeBytes,
+      visionRuns: this.images.runs,
       draftedTokens: 0,
       acceptedTokens: 0,
     };
@@ -157,6 +172,7 @@ export class TextEngine implements TokenModel {
 
   async dispose(): Promise<void> {
     this.#runner.dispose();
+    this.images.dispose();
     this.model.dispose();
     this.weights.close();
     this.gpu.dispose();

@@ -126,19 +126,21 @@ describe('visionRotary', () => {
 describe('visionAttention', () => {
   test.each([
     { queries: 1, keys: 1, heads: 1, headDim: 4, std: 1 },
+    { queries: 70, keys: 41, heads: 2, headDim: 8, std: 1, kind: 'tiled' },
     { queries: 5, keys: 37, heads: 3, headDim: 72, std: 1 },
     { queries: 65, keys: 16, heads: 2, headDim: 64, std: 3 },
     { queries: 70, keys: 333, heads: 2, headDim: 128, std: 1 },
     { queries: 3, keys: 50, heads: 1, headDim: 8, std: 30 }, // scores of hundreds: one key wins
-  ])('$queries queries over $keys keys, $heads heads of $headDim', async (shape) => {
+  ] as const)('$queries queries over $keys keys, $heads heads of $headDim', async (shape) => {
     const { queries, keys, heads, headDim, std } = shape;
+    const kind = 'kind' in shape ? shape.kind : undefined;
     const stride = heads * headDim + 12;
     const q = randomNormal(1, queries * stride, std);
     const k = randomNormal(2, keys * stride, std);
     const v = randomNormal(3, keys * stride);
     const y = buffers.output(queries * stride);
     const input = { q: buffers.floats(q), k: buffers.floats(k), v: buffers.floats(v), y };
-    await run(gpu, (rec) => visionAttention(rec, input, queries, keys, { heads, headDim, stride }));
+    await run(gpu, (rec) => visionAttention(rec, input, queries, keys, { heads, headDim, stride }, kind));
     const actual = await readFloats(gpu, y, queries * stride);
     const ours: number[] = [];
     const expected: number[] = [];

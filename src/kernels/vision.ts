@@ -123,12 +123,14 @@ export function visionTurns(n: number, headDim: number): Float32Array<ArrayBuffe
   return turns;
 }
 
-/** Lanes of a workgroup, one query each. */
-const QUERIES = 64;
-/** Two tiles of so many keys of up to 128 dimensions fit 16 KiB of workgroup memory, which every device has. */
-const KEYS = 16;
-/** On software adapters, which unroll the loops over them: with 16, compiling takes lavapipe (Mesa 25.0) half a minute. */
-const KEYS_IN_SOFTWARE = 4;
+/**
+ * Queries (one a lane) and keys of a workgroup. On GPUs two tiles of keys and values of up to 128 dimensions fit the 16 KiB of
+ * workgroup memory that every device has; on software adapters, a subgroup's queries and results do.
+ */
+const ATTENTION_SHAPES = {
+  tiled: { QUERIES: 64, KEYS: 16 },
+  inMemory: { QUERIES: 8, KEYS: 16 },
+} as const;
 export const MAX_VISION_HEAD_DIM = 128;
 
 /**
@@ -141,13 +143,18 @@ export function visionAttention(
   queries: number,
   keys: number,
   { heads, headDim, stride }: VisionHeads,
+  kind: keyof typeof ATTENTION_SHAPES = rec.gpu.capabilities.subgroupMaxSize <= 8 ? 'inMemory' : 'tiled',
 ): void {
-  const keysAtOnce = rec.gpu.capabilities.subgroupMaxSize <= 8 ? KEYS_IN_SOFTWARE : KEYS;
+  const shape = ATTENTION_SHAPES[kind];
   rec.dispatch(
-    { name: 'vision_attention', constants: { VECS: headDim / 4, QUERIES, KEYS: keysAtOnce } },
+    {
+      name: 'vision_attention',
+      conditions: { in_memory: kind === 'inMemory' },
+      constants: { VECS: headDim / 4, ...shape },
+    },
     { q, k, v, y },
-    { queries, keys, stride: stride / 4, scale: 1 / Math.sqrt(headDim) },
-    [Math.ceil(queries / QUERIES), heads],
+    { queries, keys, stride: stride / 4, scale: 1 / Math.sqrt(headDim), vecs: headDim / 4, keys_at_once: shape.KEYS },
+    [Math.ceil(queries / shape.QUERIES), heads],
   );
 }
 
