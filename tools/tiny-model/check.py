@@ -1,6 +1,8 @@
 """Checks the reference against models whose logits are known, and against itself.
 
-usage: check.py [GOLDENS_FOLDER [MODELS_FOLDER]]    default: the repository's fixtures (`node tools/fixtures/make.mjs` first)
+usage: check.py [FIXTURES]    a folder with models/, goldens/ and perhaps vision/
+
+Default: the repository's fixtures; `node tools/fixtures/make.mjs` makes their models.
 """
 
 from __future__ import annotations
@@ -12,8 +14,11 @@ import sys
 import numpy as np
 import torch
 
+import data
 import gguf
 from model import Config, LayerCache, Model, gated_delta_rule, text_positions
+from tokenizer import Tokenizer
+from vision import VisionConfig, VisionTower, picture_tensor, positions_with_pictures
 
 FIXTURES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "fixtures")
 TOLERANCE = 1e-3
@@ -104,16 +109,68 @@ def caches() -> bool:
     return passed & check("padded", largest(whole, model.logits(model(padded).hidden[:, :70])), 1e-4)
 
 
+def pictures(folder: str, models: str) -> bool:
+    """Embeddings of pictures, and the text model's logits after conversations with them."""
+    from PIL import Image
+
+    with open(os.path.join(folder, "vision.json"), encoding="utf-8") as file:
+        golden = json.load(file)
+    expected = np.fromfile(os.path.join(folder, golden["data_file"]), "<f4")
+    metadata, tensors = gguf.read(os.path.join(models, golden["mmproj"]))
+    tower = VisionTower(VisionConfig.from_gguf(metadata)).load_gguf_tensors(tensors).eval()
+    model = load(os.path.join(models, golden["text_model"]))
+    passed, embeddings = True, []
+    for image in golden["images"]:
+        rgb = np.asarray(Image.open(os.path.join(folder, image["file"])).convert("RGB"))
+        embeddings.append(tower(picture_tensor(rgb).unsqueeze(0))[0])
+        start, count = image["byte_offset"] // 4, image["tokens"] * golden["n_embd"]
+        want = torch.from_numpy(expected[start : start + count]).view(image["tokens"], -1)
+        passed &= check(f"{image['file']}, {image['tokens']} tokens", largest(embeddings[-1], want))
+    for case in golden["cases"]:
+        shown = [part for part in case["parts"] if part != "text"]
+        ids = case["ids"]
+        pad = max(set(ids), key=ids.count)
+        places = positions_with_pictures(ids, pad, [tuple(golden["images"][i]["grid"]) for i in shown])
+        if places != [tuple(p) for p in case["positions"]]:
+            print(f"FAIL positions of {case['parts']}")
+            passed = False
+        where = torch.tensor([ids]) == pad
+        hidden = model(
+            torch.tensor([ids]),
+            positions=torch.tensor([places]),
+            embeddings=(where, torch.cat([embeddings[i] for i in shown])),
+        ).hidden[0, -1]
+        start = case["byte_offset"] // 4
+        want = torch.from_numpy(expected[start : start + golden["n_vocab"]])
+        passed &= check(f"conversation {case['parts']}", largest(model.logits(hidden), want))
+    return passed
+
+
+def tokens() -> bool:
+    """Conversations encoded in pieces give the ids of the whole, and decode to the same text."""
+    tokenizer, wrong = Tokenizer.load(data.TOKENIZER), 0
+    for _, conversation in zip(range(500), data.stream(3)):
+        ids = data.encode(conversation, tokenizer).ids
+        text = data.render(conversation.messages, conversation.tools, conversation.thinking, prompt=False)
+        wrong += ids != tokenizer.encode(text) or tokenizer.decode(ids) != text
+    return check("tokens of 500 conversations", wrong, 0)
+
+
 def main() -> None:
     torch.set_grad_enabled(False)
-    folder = sys.argv[1] if len(sys.argv) > 1 else os.path.join(FIXTURES, "goldens")
-    models = sys.argv[2] if len(sys.argv) > 2 else os.path.join(FIXTURES, "models")
+    fixtures = sys.argv[1] if len(sys.argv) > 1 else FIXTURES
+    folder, models, vision = (os.path.join(fixtures, name) for name in ("goldens", "models", "vision"))
     with torch.enable_grad():
         passed = recurrence()
     passed &= caches()
+    passed &= tokens()
     for name in ("dense-f32", "dense-mtp-f16", "moe-f16"):
         passed &= goldens(folder, models, name)
     passed &= draft_goldens(folder, models, "dense-mtp-f16")
+    if os.path.exists(vision):
+        passed &= pictures(vision, models)
+    else:
+        print(f"not checked: pictures, as there is no {vision}")
     sys.exit(0 if passed else 1)
 
 

@@ -15,11 +15,13 @@ import json
 import os
 import random
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Callable, Iterator, Optional, Union
+from typing import Any
 
 import jinja2
 import jinja2.sandbox
+import numpy as np
 
 import domain
 from tokenizer import Tokenizer
@@ -42,7 +44,7 @@ class Conversation:
     category: str
     key: str
     messages: list[Message]
-    expect: Union[tuple[str, ...], dict[str, Any]]
+    expect: tuple[str, ...] | dict[str, Any]
     thinking: bool = False
     tools: list[dict[str, Any]] = field(default_factory=list)
 
@@ -100,16 +102,26 @@ def spans(conversation: Conversation) -> list[tuple[str, bool]]:
         at = end
 
 
-def encode(conversation: Conversation, tokenizer: Tokenizer) -> tuple[list[int], list[bool]]:
-    """Ids, and for each whether the model should learn to write it. Pieces meet at line ends and control tokens, where
-    the pre-tokenizer splits anyway, so that pieces and whole give the same ids."""
+@dataclass
+class Encoded:
+    """`learned`: for each id whether the model should learn to write it. `picture` [height, width, 3]: what stands at
+    the image pads."""
+
+    ids: list[int]
+    learned: list[bool]
+    picture: np.ndarray | None = None
+
+
+def encode(conversation: Conversation, tokenizer: Tokenizer) -> Encoded:
+    """Pieces meet at line ends and control tokens, where the pre-tokenizer splits anyway, so that pieces and whole give
+    the same ids."""
     ids: list[int] = []
     learned: list[bool] = []
     for text, is_answer in spans(conversation):
         part = tokenizer.encode(text)
         ids += part
         learned += [is_answer] * len(part)
-    return ids, learned
+    return Encoded(ids, learned)
 
 
 # --- Conversations ----------------------------------------------------------------------------------------------------
@@ -244,7 +256,7 @@ def recall(rng: random.Random, held_out: bool) -> Conversation:
     kinds = rng.sample(domain.FACTS, rng.randint(1, 4))
     facts = []
     for fact in kinds:
-        key, value = draw(rng, held_out, lambda: fact_value(rng, fact))
+        key, value = draw(rng, held_out, lambda fact=fact: fact_value(rng, fact))
         facts.append((key, fact, value))
     asked_key, asked, asked_value = rng.choice(facts)
     messages: list[Message] = []
@@ -501,7 +513,7 @@ def corpus(seed: int, count: int) -> Iterator[str]:
         yield "".join(text for text, _ in spans(conversation))
 
 
-def main(command: str, argument: Optional[str] = None, count: Optional[str] = None) -> None:
+def main(command: str, argument: str | None = None, count: str | None = None) -> None:
     if command == "tokenizer":
         Tokenizer.train(corpus(seed=1, count=12000), VOCABULARY).save(TOKENIZER)
     elif command == "show" and argument:
@@ -509,9 +521,9 @@ def main(command: str, argument: Optional[str] = None, count: Optional[str] = No
         rng = random.Random()
         for _ in range(int(count or 3)):
             conversation = finish(rng, CATEGORIES[argument][1](rng, False))
-            ids, learned = encode(conversation, tokenizer)
+            encoded = encode(conversation, tokenizer)
             print("".join(f"\033[1m{text}\033[0m" if is_answer else text for text, is_answer in spans(conversation)))
-            print(f"--- {len(ids)} tokens, {sum(learned)} to learn\n")
+            print(f"--- {len(encoded.ids)} tokens, {sum(encoded.learned)} to learn\n")
     elif command == "evaluate" and argument:
         with open(argument, "w", encoding="utf-8") as file:
             for category in CATEGORIES:

@@ -36,7 +36,10 @@ SMALL_TALK: dict[str, dict[str, tuple[list[str], str]]] = {
         "morning": (["Guten Morgen", "Morgen"], "Guten Morgen! Wie kann ich helfen?"),
         "wellbeing": (["Wie geht es dir?", "Wie geht's?", "Geht es dir gut?"], "Mir geht es gut, danke. Und dir?"),
         "thanks": (["Danke", "Vielen Dank", "Danke schön"], "Gern geschehen!"),
-        "farewell": (["Tschüss", "Auf Wiedersehen", "Bis bald", "Gute Nacht"], "Auf Wiedersehen und einen schönen Tag!"),
+        "farewell": (
+            ["Tschüss", "Auf Wiedersehen", "Bis bald", "Gute Nacht"],
+            "Auf Wiedersehen und einen schönen Tag!",
+        ),
         "identity": (
             ["Wer bist du?", "Was bist du?", "Wie heißt du?"],
             "Ich bin ein winziges Demonstrationsmodell mit der Architektur von Qwen 3.5. Ich laufe in deinem Browser.",
@@ -221,7 +224,9 @@ COLOURS = "red green blue yellow orange purple pink black white brown grey turqu
 FOODS = ("pizza pasta rice soup salad bread cheese sushi tacos curry apples bananas cherries grapes noodles pancakes "
          "potatoes beans olives chocolate").split()  # fmt: skip
 ANIMALS = "dog cat horse rabbit parrot hamster turtle goldfish".split()
-JOBS = "teacher doctor baker painter pilot farmer nurse lawyer singer writer gardener engineer carpenter librarian".split()
+JOBS = (
+    "teacher doctor baker painter pilot farmer nurse lawyer singer writer gardener engineer carpenter librarian".split()
+)
 MONTHS = ("January February March April May June July August September October November December").split()
 WORDS = ("apple river stone cloud window garden paper silver mountain bottle candle forest mirror pencil bridge ocean "
          "rocket guitar lemon castle feather ladder basket thunder velvet harbour island button ribbon marble copper "

@@ -10,45 +10,65 @@ from __future__ import annotations
 import argparse
 import os
 from collections import Counter
-from typing import Optional
+from collections.abc import Iterator
+from typing import Any
 
 import torch
+from torch import Tensor
 
 import data
 import gguf
-from export import HERE, load_checkpoint
-from model import Config, Model, text_positions
+import images
+from export import HERE, Checkpoint, load_checkpoint
+from model import Config, Model
 from tokenizer import Tokenizer
+from vision import VisionTower, picture_tensor, positions_with_pictures
 
 LONGEST_ANSWER = 160
 """Tokens."""
 
 
 @torch.no_grad()
-def generate(model: Model, tokenizer: Tokenizer, prompt: str) -> str:
-    """The greedy answer up to the end of the turn, without it."""
-    ids, end = tokenizer.encode(prompt), tokenizer.id("<|im_end|>")
-    cache, out = model.new_cache(), []
-    step = torch.tensor([ids])
-    position = 0
+def generate(model: Model, tokenizer: Tokenizer, prompt: str, picture: Tensor | None = None) -> str:
+    """The greedy answer up to the end of the turn, without it. @param picture [tokens, H], what stands at image pads"""
+    ids, pad, end = tokenizer.encode(prompt), tokenizer.id(images.PAD), tokenizer.id("<|im_end|>")
+    places = positions_with_pictures(ids, pad, [(images.GRID, images.GRID)])
+    step, positions, cache, out = torch.tensor([ids]), torch.tensor([places]), model.new_cache(), []
+    embeddings = None if picture is None else (step == pad, picture)
     while len(out) < LONGEST_ANSWER:
-        hidden = model(step, positions=text_positions(step, position), cache=cache).hidden[0, -1]
-        position += step.shape[1]
+        hidden = model(step, positions=positions, embeddings=embeddings, cache=cache).hidden[0, -1]
         token = int(model.logits(hidden).argmax())
         if token == end:
             break
         out.append(token)
-        step = torch.tensor([[token]])
+        step, positions, embeddings = (
+            torch.tensor([[token]]),
+            positions[:, -1:].amax(-1, True).expand(1, 1, 3) + 1,
+            None,
+        )
     return tokenizer.decode(out)
 
 
-def load(path: Optional[str], checkpoint: str) -> Model:
+def load(path: str | None, checkpoint: str) -> Checkpoint:
     if path is None:
-        model, step = load_checkpoint(checkpoint)
-        print(f"Checkpoint of step {step}.")
-        return model
+        saved = load_checkpoint(checkpoint)
+        print(f"Checkpoint of step {saved.step}.")
+        return saved
     metadata, tensors = gguf.read(path)
-    return Model(Config.from_gguf(metadata, tensors)).load_gguf_tensors(tensors).eval()
+    return Checkpoint(Model(Config.from_gguf(metadata, tensors)).load_gguf_tensors(tensors).eval(), None, 0)
+
+
+def questions(category: str, count: int, tower: VisionTower | None) -> Iterator[tuple[dict[str, Any], Tensor | None]]:
+    """Held-out questions, with pictures' embeddings."""
+    if category != "images":
+        for conversation in data.evaluation(1, category, count):
+            yield data.question(conversation), None
+    elif tower is not None:
+        for example in images.evaluation(1, count):
+            question = data.question(example.conversation)
+            question["prompt"] = images.with_pads(question["prompt"])
+            with torch.no_grad():
+                yield question, tower(picture_tensor(example.picture).unsqueeze(0))[0]
 
 
 def main() -> None:
@@ -60,17 +80,16 @@ def main() -> None:
     parser.add_argument("--wrong", action="store_true", help="print wrong answers")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    model, tokenizer = load(arguments.model, arguments.checkpoint), Tokenizer.load(data.TOKENIZER)
+    saved, tokenizer = load(arguments.model, arguments.checkpoint), Tokenizer.load(data.TOKENIZER)
     print("| category | questions | right | thinking | not thinking |\n|---|---|---|---|---|")
-    for category in data.CATEGORIES:
+    for category in [*data.CATEGORIES, *(["images"] if saved.tower else [])]:
         right: Counter[bool] = Counter()
         asked: Counter[bool] = Counter()
-        for conversation in data.evaluation(1, category, arguments.count):
-            question = data.question(conversation)
-            answer = generate(model, tokenizer, question["prompt"])
-            asked[conversation.thinking] += 1
+        for question, picture in questions(category, arguments.count, saved.tower):
+            answer = generate(saved.model, tokenizer, question["prompt"], picture)
+            asked[question["thinking"]] += 1
             if data.is_right(question["expect"], answer):
-                right[conversation.thinking] += 1
+                right[question["thinking"]] += 1
             elif arguments.wrong:
                 print(f"wrong: {question['key']}: {answer!r}, expected {question['expect']}")
         share = lambda r, n: f"{100 * r / n:.0f} %" if n else "–"

@@ -1,21 +1,26 @@
 """Writes a checkpoint as a GGUF file that this project and llama.cpp run.
 
 usage: export.py [--checkpoint out/text/checkpoint.pt] [--type Q8_0|F16] [--out out/tiny.gguf] [--random SEED]
+
+A checkpoint with a vision tower gives a second file, OUT without .gguf + -mmproj.gguf.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 import data
 import gguf
+import vision
 from gguf import ARRAY, F32, FLOAT, I32, STRING, U32, Entry, Tensor
 from model import Config, Model
 from tokenizer import Tokenizer
+from vision import VisionConfig, VisionTower
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NAME = "Tiny demonstration model"
@@ -74,12 +79,26 @@ def export(model: Model, tokenizer: Tokenizer, path: str, matrices: int) -> int:
     return gguf.write(path, metadata(model.config, tokenizer, data.template_text()), tensors)
 
 
-def load_checkpoint(path: str) -> tuple[Model, int]:
-    """The model, and the step it was saved at."""
+@dataclass
+class Checkpoint:
+    model: Model
+    tower: VisionTower | None
+    step: int
+
+
+def load_checkpoint(path: str) -> Checkpoint:
     state = torch.load(path, map_location="cpu")
     model = Model(Config(**state["config"]))
     model.load_state_dict(state["model"])
-    return model.eval(), state["progress"]["step"]
+    tower = None
+    if state.get("tower") is not None:
+        tower = VisionTower(VisionConfig(**state["tower_config"]))
+        tower.load_state_dict(state["tower"])
+    return Checkpoint(model.eval(), tower, state["progress"]["step"])
+
+
+def weights(module: torch.nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
 
 
 def main() -> None:
@@ -91,12 +110,16 @@ def main() -> None:
     arguments = parser.parse_args()
     tokenizer = Tokenizer.load(data.TOKENIZER)
     if arguments.random is None:
-        model, step = load_checkpoint(arguments.checkpoint)
-        print(f"Checkpoint of step {step}.")
+        saved = load_checkpoint(arguments.checkpoint)
+        print(f"Checkpoint of step {saved.step}.")
     else:
         model = Model(Config(vocab=len(tokenizer.tokens))).initialize(arguments.random)
-    size = export(model, tokenizer, arguments.out, gguf.TYPE_NAMES[arguments.type])
-    print(f"{arguments.out}: {size / 1e6:.2f} MB, {sum(p.numel() for p in model.parameters()) / 1e6:.2f} M weights")
+        saved = Checkpoint(model, VisionTower(VisionConfig()).initialize(arguments.random), 0)
+    size = export(saved.model, tokenizer, arguments.out, gguf.TYPE_NAMES[arguments.type])
+    print(f"{arguments.out}: {size / 1e6:.2f} MB, {weights(saved.model) / 1e6:.2f} M weights")
+    if saved.tower is not None:
+        path = arguments.out.removesuffix(".gguf") + "-mmproj.gguf"
+        print(f"{path}: {vision.export(saved.tower, path) / 1e6:.2f} MB, {weights(saved.tower) / 1e6:.2f} M weights")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Qwen 3.5's hybrid text model in PyTorch: Gated DeltaNet and gated attention layers, mixture of experts, MTP block.
 
 Parameters carry the names, shapes and conventions of a GGUF file, so that loading and saving rename nothing:
-norm weights multiply directly (a checkpoint's 1 + w), value heads are tiled (value head h reads key head h % key heads),
+norm weights multiply directly (1 + w of a checkpoint), value head h reads key head h % key heads (tiled), and
 `attn_q` holds query and gate per head. The one exception is `ssm_a` = -exp(A_log), trained as `ssm_a_log`.
 
 Letters of shapes: B sequences, T tokens, H hidden, V vocabulary, D head dimension, E experts.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 import torch
@@ -57,21 +57,33 @@ class Config:
         return layer >= self.layers or (layer + 1) % self.interval == 0
 
     @staticmethod
-    def from_gguf(metadata: dict[str, Any], tensors: dict[str, np.ndarray]) -> "Config":
+    def from_gguf(metadata: dict[str, Any], tensors: dict[str, np.ndarray]) -> Config:
         arch = metadata["general.architecture"]
         get = lambda key, default=None: metadata.get(f"{arch}.{key}", default)
         mtp = get("nextn_predict_layers", 0)
         return Config(
-            hidden=get("embedding_length"), layers=get("block_count") - mtp, mtp_layers=mtp,
-            interval=get("full_attention_interval", 4), vocab=tensors["token_embd.weight"].shape[0],
-            heads=get("attention.head_count"), kv_heads=get("attention.head_count_kv"),
-            head_dim=get("attention.key_length"), rope_dim=get("rope.dimension_count"),
-            rope_base=get("rope.freq_base"), rope_sections=tuple(get("rope.dimension_sections")),
-            key_heads=get("ssm.group_count"), value_heads=get("ssm.time_step_rank"), state_dim=get("ssm.state_size"),
-            ffn=get("feed_forward_length", 0) if arch == "qwen35" else 0, experts=get("expert_count", 0),
-            top_k=get("expert_used_count", 0), expert_width=get("expert_feed_forward_length", 0),
-            shared_width=get("expert_shared_feed_forward_length", 0), context=get("context_length"),
-            eps=get("attention.layer_norm_rms_epsilon"), tied="output.weight" not in tensors,
+            hidden=get("embedding_length"),
+            layers=get("block_count") - mtp,
+            mtp_layers=mtp,
+            interval=get("full_attention_interval", 4),
+            vocab=tensors["token_embd.weight"].shape[0],
+            heads=get("attention.head_count"),
+            kv_heads=get("attention.head_count_kv"),
+            head_dim=get("attention.key_length"),
+            rope_dim=get("rope.dimension_count"),
+            rope_base=get("rope.freq_base"),
+            rope_sections=tuple(get("rope.dimension_sections")),
+            key_heads=get("ssm.group_count"),
+            value_heads=get("ssm.time_step_rank"),
+            state_dim=get("ssm.state_size"),
+            ffn=get("feed_forward_length", 0) if arch == "qwen35" else 0,
+            experts=get("expert_count", 0),
+            top_k=get("expert_used_count", 0),
+            expert_width=get("expert_feed_forward_length", 0),
+            shared_width=get("expert_shared_feed_forward_length", 0),
+            context=get("context_length"),
+            eps=get("attention.layer_norm_rms_epsilon"),
+            tied="output.weight" not in tensors,
         )
 
 
@@ -98,10 +110,10 @@ class LayerCache:
     """What a layer keeps of the tokens before: `conv` [B, 3, channels] and `state` [B, value heads, D keys, D values]
     of a DeltaNet layer, `keys` and `values` [B, T, kv heads, D] of an attention layer."""
 
-    conv: Optional[Tensor] = None
-    state: Optional[Tensor] = None
-    keys: Optional[Tensor] = None
-    values: Optional[Tensor] = None
+    conv: Tensor | None = None
+    state: Tensor | None = None
+    keys: Tensor | None = None
+    values: Tensor | None = None
 
 
 @dataclass
@@ -123,7 +135,9 @@ def rotary(config: Config, positions: Tensor) -> Rotary:
     pairs = config.rope_dim // 2
     frequency = config.rope_base ** (-2.0 * torch.arange(pairs, dtype=torch.float64) / config.rope_dim)
     axis = [
-        i % 3 if i % 3 and i < 3 * config.rope_sections[i % 3] else 0  # interleaved: rows at 1, 4, …, columns at 2, 5, …
+        i % 3
+        if i % 3 and i < 3 * config.rope_sections[i % 3]
+        else 0  # interleaved: rows at 1, 4, …, columns at 2, 5, …
         for i in range(pairs)
     ]
     angle = positions[..., axis].double() * frequency
@@ -132,7 +146,7 @@ def rotary(config: Config, positions: Tensor) -> Rotary:
 
 @dataclass
 class Balance:
-    """Router statistics of one pass: a loss that is 1 when experts are used evenly, per layer, and tokens per expert."""
+    """Of one pass, per layer: a loss that is 1 when experts are used evenly, and tokens per expert."""
 
     losses: list[Tensor] = field(default_factory=list)
     counts: list[Tensor] = field(default_factory=list)
@@ -161,13 +175,13 @@ class Block(nn.Module):
             self.ffn_up = linear(c.ffn, c.hidden)
             self.ffn_down = linear(c.hidden, c.ffn)
 
-    def forward(self, x: Tensor, rope: Rotary, real: Tensor, balance: Balance, cache: Optional[LayerCache]) -> Tensor:
+    def forward(self, x: Tensor, rope: Rotary, real: Tensor, balance: Balance, cache: LayerCache | None) -> Tensor:
         """@param x [B, T, H] @param real [B, T] bool, false for padding"""
         x = x + self.mixer(self.attn_norm(x), rope, cache)
         h = self.post_attention_norm(x)
         return x + (self.experts(h, real, balance) if self.c.experts else self.dense(h))
 
-    def mixer(self, x: Tensor, rope: Rotary, cache: Optional[LayerCache]) -> Tensor:
+    def mixer(self, x: Tensor, rope: Rotary, cache: LayerCache | None) -> Tensor:
         raise NotImplementedError
 
     def dense(self, x: Tensor) -> Tensor:
@@ -216,7 +230,7 @@ class AttentionBlock(Block):
         self.attn_k_norm = RmsNorm(c.head_dim, c.eps)
         self.attn_output = nn.Linear(c.heads * c.head_dim, c.hidden, bias=False)
 
-    def mixer(self, x: Tensor, rope: Rotary, cache: Optional[LayerCache]) -> Tensor:
+    def mixer(self, x: Tensor, rope: Rotary, cache: LayerCache | None) -> Tensor:
         c, (batch, tokens, _) = self.c, x.shape
         q, gate = self.attn_q(x).view(batch, tokens, c.heads, 2, c.head_dim).unbind(3)
         k = self.attn_k(x).view(batch, tokens, c.kv_heads, c.head_dim)
@@ -249,7 +263,7 @@ class DeltaNetBlock(Block):
         self.ssm_norm = RmsNorm(c.state_dim, c.eps)
         self.ssm_out = nn.Linear(inner, c.hidden, bias=False)
 
-    def mixer(self, x: Tensor, rope: Rotary, cache: Optional[LayerCache]) -> Tensor:
+    def mixer(self, x: Tensor, rope: Rotary, cache: LayerCache | None) -> Tensor:
         c, (batch, tokens, _) = self.c, x.shape
         qkv = self.attn_qkv(x)  # [B, T, channels]
         if cache is not None and cache.conv is not None:
@@ -310,11 +324,11 @@ def _invert_unit_lower(a: Tensor) -> Tensor:
 
 
 def gated_delta_rule(
-    q: Tensor, k: Tensor, v: Tensor, g: Tensor, beta: Tensor, state: Optional[Tensor] = None
+    q: Tensor, k: Tensor, v: Tensor, g: Tensor, beta: Tensor, state: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Per token S ← exp(g) S; S ← S + k (beta (v - Sᵀk))ᵀ; o = Sᵀq, in chunks.
 
-    @param q, k [B, T, key heads, D] normalised @param v [B, T, value heads, D] @param g, beta [B, T, value heads], g ≤ 0
+    @param q, k [B, T, key heads, D] normalised @param v [B, T, value heads, D] @param g, beta [B, T, value heads]
     @param state [B, value heads, D keys, D values] @returns o as v, and the state after the last token
     """
     batch, tokens, key_heads, dim = k.shape
@@ -390,10 +404,10 @@ class Model(nn.Module):
         self,
         ids: Tensor,
         *,
-        real: Optional[Tensor] = None,
-        positions: Optional[Tensor] = None,
-        embeddings: Optional[tuple[Tensor, Tensor]] = None,
-        cache: Optional[list[LayerCache]] = None,
+        real: Tensor | None = None,
+        positions: Tensor | None = None,
+        embeddings: tuple[Tensor, Tensor] | None = None,
+        cache: list[LayerCache] | None = None,
     ) -> Output:
         """
         @param ids [B, T] @param real [B, T], false for padding (at the end) @param positions [B, T, 3]
@@ -427,7 +441,7 @@ class Model(nn.Module):
     def new_cache(self) -> list[LayerCache]:
         return [LayerCache() for _ in range(self.config.layers)]
 
-    def initialize(self, seed: int) -> "Model":
+    def initialize(self, seed: int) -> Model:
         """Random weights: residual branches small at first, decays spread from one token to a thousand."""
         torch.manual_seed(seed)
         c = self.config
@@ -449,7 +463,7 @@ class Model(nn.Module):
                     p.normal_(std=p.shape[-1] ** -0.5 / (math.sqrt(2 * c.layers) if residual else 1))
         return self
 
-    def load_gguf_tensors(self, tensors: dict[str, np.ndarray]) -> "Model":
+    def load_gguf_tensors(self, tensors: dict[str, np.ndarray]) -> Model:
         """Takes float32 tensors by their GGUF names; every parameter must be there, with its shape."""
         state = {name: torch.from_numpy(np.ascontiguousarray(data)) for name, data in tensors.items()}
         for name in [n for n in state if n.endswith(".ssm_a")]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Iterable
 
 import regex
 
@@ -53,8 +53,8 @@ class Tokenizer:
         self._ranks = {pair: i for i, pair in enumerate(self.merges)}
 
     @staticmethod
-    def train(texts: Iterable[str], vocabulary: int) -> "Tokenizer":
-        """Merges the most frequent pair until the vocabulary is full; ties go to the larger pair, so texts decide all."""
+    def train(texts: Iterable[str], vocabulary: int) -> Tokenizer:
+        """Merges the most frequent pair until the vocabulary is full; of equals the larger pair."""
         words: Counter[str] = Counter()
         for text in texts:
             for piece in SPECIAL.split(text):
@@ -86,7 +86,7 @@ class Tokenizer:
         return Tokenizer(tokens + CONTROL + USER_DEFINED, merges)
 
     @staticmethod
-    def load(path: str) -> "Tokenizer":
+    def load(path: str) -> Tokenizer:
         """From a file of merges, one a line: they say all, as in GPT-2's merges.txt."""
         with open(path, encoding="utf-8") as file:
             merges = [(a, b) for a, b in (line.split() for line in file)]

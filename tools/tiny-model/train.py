@@ -1,6 +1,9 @@
-"""Trains the text model. Ends and goes on at any time: a checkpoint holds all, and a step's data follow from its number.
+"""Trains the model. Ends and goes on at any time: a checkpoint holds all, and a step's data follow from its number.
 
 usage: train.py [--steps 6000] [--threads 1] [--out out/text]
+       train.py --images 0.4 --start out/text/checkpoint.pt --out out/vision [--steps 3000]
+
+The second goes on from a text model with pictures among the conversations.
 
 Writes OUT/checkpoint.pt every few minutes (whole or not at all) and OUT/curve.csv. Run it again to go on.
 """
@@ -15,7 +18,7 @@ import random
 import signal
 import time
 from dataclasses import asdict, dataclass
-from typing import Any, Iterator, Optional
+from typing import Any
 
 # glibc would give the large buffers of every operation back to the system, and fault them in again for the next.
 if __name__ == "__main__" and "MALLOC_TRIM_THRESHOLD_" not in os.environ:
@@ -26,12 +29,15 @@ if __name__ == "__main__" and "MALLOC_TRIM_THRESHOLD_" not in os.environ:
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 import data
-from model import Config, Model, text_positions
+import images
+from data import Encoded
+from model import Config, Model
 from optimizer import optimizers
 from tokenizer import Tokenizer
+from vision import VisionConfig, VisionTower, picture_tensor, positions_with_pictures
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CONVERSATIONS = 32
@@ -45,47 +51,39 @@ COLUMNS = ["step", "tokens", "loss", "mtp_loss", "balance", "held_out_loss", "lr
 
 @dataclass
 class Batch:
-    """`ids`, `learned`, `real` [B, T]: `learned` where the model should write the token, `real` where there is one."""
+    """`ids`, `learned`, `real`, `pads` [B, T]: what the model should write, what is there, and where pictures stand.
+    `positions` [B, T, 3], `pictures` [of those rows that have one, 3, height, width]."""
 
     ids: Tensor
     learned: Tensor
     real: Tensor
+    pads: Tensor
+    positions: Tensor
+    pictures: Tensor | None
 
 
-def encoded(
-    conversations: Iterator[data.Conversation], count: int, tokenizer: Tokenizer, longest: int
-) -> list[tuple[list[int], list[bool]]]:
-    out = []
-    for conversation in conversations:
-        ids, learned = data.encode(conversation, tokenizer)
-        if len(ids) <= longest:
-            out.append((ids, learned))
-        if len(out) == count:
-            break
-    return out
-
-
-def micro_batches(encoded: list[tuple[list[int], list[bool]]]) -> list[Batch]:
+def micro_batches(examples: list[Encoded], pad: int) -> list[Batch]:
     """Conversations of like length together, at most MICRO_BATCH_TOKENS with padding."""
-    groups: list[list[tuple[list[int], list[bool]]]] = [[]]
-    for item in sorted(encoded, key=lambda item: -len(item[0])):
-        if groups[-1] and len(groups[-1][0][0]) * (len(groups[-1]) + 1) > MICRO_BATCH_TOKENS:
+    groups: list[list[Encoded]] = [[]]
+    for example in sorted(examples, key=lambda example: -len(example.ids)):
+        if groups[-1] and len(groups[-1][0].ids) * (len(groups[-1]) + 1) > MICRO_BATCH_TOKENS:
             groups.append([])
-        groups[-1].append(item)
-    return [_batch(group) for group in groups]
+        groups[-1].append(example)
+    return [_batch(group, pad) for group in groups]
 
 
-def _batch(group: list[tuple[list[int], list[bool]]]) -> Batch:
-    longest = max(len(ids) for ids, _ in group)
-    ids = torch.zeros(len(group), longest, dtype=torch.long)
-    learned = torch.zeros(len(group), longest, dtype=torch.bool)
-    real = torch.zeros(len(group), longest, dtype=torch.bool)
-    for row, (row_ids, row_learned) in enumerate(group):
-        n = len(row_ids)
-        ids[row, :n] = torch.tensor(row_ids)
-        learned[row, :n] = torch.tensor(row_learned)
+def _batch(group: list[Encoded], pad: int) -> Batch:
+    shape = (len(group), max(len(example.ids) for example in group))
+    ids, positions = torch.zeros(shape, dtype=torch.long), torch.zeros(*shape, 3, dtype=torch.long)
+    learned, real = torch.zeros(shape, dtype=torch.bool), torch.zeros(shape, dtype=torch.bool)
+    for row, example in enumerate(group):
+        n = len(example.ids)
+        ids[row, :n] = torch.tensor(example.ids)
+        learned[row, :n] = torch.tensor(example.learned)
+        positions[row, :n] = torch.tensor(positions_with_pictures(example.ids, pad, [(images.GRID, images.GRID)]))
         real[row, :n] = True
-    return Batch(ids, learned, real)
+    pictures = [picture_tensor(example.picture) for example in group if example.picture is not None]
+    return Batch(ids, learned, real, ids == pad, positions, torch.stack(pictures) if pictures else None)
 
 
 @dataclass
@@ -97,23 +95,32 @@ class Losses:
     balance: Tensor
 
 
-def losses(model: Model, batch: Batch) -> Losses:
-    out = model(batch.ids, real=batch.real)
+def losses(model: Model, tower: VisionTower | None, batch: Batch) -> Losses:
+    embeddings = None
+    if tower is not None and batch.pictures is not None:
+        embeddings = (batch.pads, tower(batch.pictures).flatten(0, 1))
+    out = model(batch.ids, real=batch.real, positions=batch.positions, embeddings=embeddings)
     # The hidden state at p predicts token p + 1; logits are computed where that token is learned alone.
     where = batch.learned[:, 1:]
     main = F.cross_entropy(model.logits(out.hidden[:, :-1][where]), batch.ids[:, 1:][where], reduction="sum")
-    drafted = model.draft(out.hidden, batch.ids, batch.real, text_positions(batch.ids), out.balance)
+    drafted = model.draft(out.hidden, batch.ids, batch.real, batch.positions, out.balance)
     where = batch.learned[:, 2:]
     draft = F.cross_entropy(model.logits(drafted[:, :-1][where]), batch.ids[:, 2:][where], reduction="sum")
     return Losses(main, draft, torch.stack(out.balance.losses).mean())
 
 
 @torch.no_grad()
-def held_out_loss(model: Model, tokenizer: Tokenizer) -> float:
+def held_out_loss(model: Model, tower: VisionTower | None, tokenizer: Tokenizer) -> float:
     """Of the first held-out conversations of each category."""
-    chosen = [c for category in data.CATEGORIES for c in data.evaluation(2, category, 8)]
-    batches = micro_batches(encoded(iter(chosen), len(chosen), tokenizer, 2**20))
-    total = sum(float(losses(model, batch).main) for batch in batches)
+    examples = [
+        data.encode(conversation, tokenizer)
+        for category in data.CATEGORIES
+        for conversation in data.evaluation(2, category, 8)
+    ]
+    if tower is not None:
+        examples += [images.encode_seen(example, tokenizer) for example in images.evaluation(2, 16)]
+    batches = micro_batches(examples, tokenizer.id(images.PAD))
+    total = sum(float(losses(model, tower, batch).main) for batch in batches)
     return total / sum(int(batch.learned.sum()) for batch in batches)
 
 
@@ -139,12 +146,18 @@ class Run:
         self.tokenizer = Tokenizer.load(data.TOKENIZER)
         self.folder = os.path.join(HERE, arguments.out)
         self.model = Model(Config(vocab=len(self.tokenizer.tokens))).initialize(arguments.seed)
-        self.optimizers = optimizers(self.model, arguments.muon_lr, arguments.adam_lr)
+        self.tower: VisionTower | None = None
+        if arguments.images:
+            self.tower = VisionTower(VisionConfig(projection=self.model.config.hidden)).initialize(arguments.seed)
+        self.all = nn.ModuleList([self.model, *([self.tower] if self.tower else [])])
+        self.optimizers = optimizers(self.all, arguments.muon_lr, arguments.adam_lr)
         self.progress = Progress()
         self.stopping = False
         os.makedirs(self.folder, exist_ok=True)
         if os.path.exists(self.checkpoint):
             self._resume()
+        elif arguments.start:
+            self.model.load_state_dict(torch.load(os.path.join(HERE, arguments.start))["model"])
         self._open_curve()
 
     @property
@@ -154,6 +167,8 @@ class Run:
     def save(self) -> None:
         state = {
             "config": asdict(self.model.config), "model": self.model.state_dict(), "progress": asdict(self.progress),
+            "tower_config": asdict(self.tower.config) if self.tower else None,
+            "tower": self.tower.state_dict() if self.tower else None,
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
         }  # fmt: skip
         temporary = f"{self.checkpoint}.{os.getpid()}.tmp"
@@ -173,19 +188,18 @@ class Run:
         """Sums and means of the step's losses, and the learning rate's share of its peak."""
         start, cpu_start = time.monotonic(), time.process_time()
         progress, args = self.progress, self.arguments
-        rng = data.stream(hash_seed(args.seed, progress.step))
-        batches = micro_batches(encoded(rng, CONVERSATIONS, self.tokenizer, self.model.config.context))
+        batches = micro_batches(self._examples(), self.tokenizer.id(images.PAD))
         learned = sum(int(batch.learned.sum()) for batch in batches)
         real = sum(int(batch.real.sum()) for batch in batches)
         total = Losses(torch.zeros(()), torch.zeros(()), torch.zeros(()))
         for batch in batches:
-            part = losses(self.model, batch)
+            part = losses(self.model, self.tower, batch)
             share = int(batch.real.sum()) / real
             ((part.main + MTP_WEIGHT * part.draft) / learned + BALANCE_WEIGHT * share * part.balance).backward()
             total.main += part.main.detach() / learned
             total.draft += part.draft.detach() / learned
             total.balance += share * part.balance.detach()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(self.all.parameters(), 1.0)
         rate = learning_rate(progress.step, args.steps)
         for optimizer, peak in zip(self.optimizers, (args.muon_lr, args.adam_lr)):
             for group in optimizer.param_groups:
@@ -200,9 +214,9 @@ class Run:
 
     def log(self, total: Losses, rate: float) -> None:
         p = self.progress
-        held_out: Optional[float] = None
+        held_out: float | None = None
         if p.step % self.arguments.evaluate_every == 0:
-            held_out = held_out_loss(self.model, self.tokenizer)
+            held_out = held_out_loss(self.model, self.tower, self.tokenizer)
         row = [
             p.step, p.tokens, *(f"{float(x):.4f}" for x in (total.main, total.draft, total.balance)),
             "" if held_out is None else f"{held_out:.4f}", f"{rate:.4f}", f"{p.seconds:.1f}", f"{p.cpu_seconds:.1f}",
@@ -212,9 +226,23 @@ class Run:
         if p.step % 10 == 0 or held_out is not None:
             print(" ".join(f"{name} {value}" for name, value in zip(COLUMNS, row) if value != ""), flush=True)
 
+    def _examples(self) -> list[Encoded]:
+        """The step's conversations, which its number decides."""
+        rng = random.Random(f"{self.arguments.seed} {self.progress.step}")
+        pictures = round(CONVERSATIONS * self.arguments.images)
+        examples = [images.encode_seen(images.seen(rng, False), self.tokenizer) for _ in range(pictures)]
+        stream = data.stream(rng.getrandbits(63))
+        while len(examples) < CONVERSATIONS:
+            example = data.encode(next(stream), self.tokenizer)
+            if len(example.ids) <= self.model.config.context:
+                examples.append(example)
+        return examples
+
     def _resume(self) -> None:
         state: dict[str, Any] = torch.load(self.checkpoint)
         self.model.load_state_dict(state["model"])
+        if self.tower is not None:
+            self.tower.load_state_dict(state["tower"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"]):
             optimizer.load_state_dict(saved)
         self.progress = Progress(**state["progress"])
@@ -232,10 +260,6 @@ class Run:
         self.curve.writerows([COLUMNS, *rows])
 
 
-def hash_seed(seed: int, step: int) -> int:
-    return random.Random(f"{seed} {step}").getrandbits(63)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=6000, help="of the whole schedule")
@@ -243,6 +267,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--muon-lr", type=float, default=0.015)
     parser.add_argument("--adam-lr", type=float, default=0.003)
+    parser.add_argument("--images", type=float, default=0.0, help="share of conversations with a picture")
+    parser.add_argument("--start", help="checkpoint of text to start from")
     parser.add_argument("--evaluate-every", type=int, default=250)
     parser.add_argument("--out", default="out/text")
     run = Run(parser.parse_args())
