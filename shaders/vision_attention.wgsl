@@ -13,6 +13,9 @@ struct Params {
   // In vec4s.
   stride: u32,
   scale: f32,
+  // VECS and KEYS.
+  vecs: u32,
+  keys_at_once: u32,
 }
 
 @group(1) @binding(0) var<storage, read> q: array<vec4f>;
@@ -24,57 +27,85 @@ struct Params {
 // Lower than any score: exp of it is 0.
 const MASKED = -1e30;
 
-var<workgroup> k_tile: array<vec4f, KEYS * VECS>;
-var<workgroup> v_tile: array<vec4f, KEYS * VECS>;
+@if(!in_memory) var<workgroup> k_tile: array<vec4f, KEYS * VECS>;
+@if(!in_memory) var<workgroup> v_tile: array<vec4f, KEYS * VECS>;
+@if(!in_memory) var<private> query: array<vec4f, VECS>;
+@if(!in_memory) var<private> acc: array<vec4f, VECS>;
+@if(!in_memory) var<private> weights: array<f32, KEYS>;
+// Software adapters turn an array of registers into a tree of branches: they keep it in memory, and need no tiles.
+@if(in_memory) var<workgroup> query: array<vec4f, QUERIES * VECS>;
+@if(in_memory) var<workgroup> acc: array<vec4f, QUERIES * VECS>;
+@if(in_memory) var<workgroup> weights: array<f32, QUERIES * KEYS>;
 
 @compute @workgroup_size(QUERIES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let t = group.x * u32(QUERIES) + lane;
   let head_at = group.y * u32(VECS);
   let q_at = min(t, params.queries - 1u) * params.stride + head_at;
-  var query: array<vec4f, VECS>;
-  var acc = array<vec4f, VECS>();
-  for (var d = 0u; d < u32(VECS); d++) {
-    query[d] = q[q_at + d] * params.scale;
+  // Bounds that are known only at run time keep software adapters from unrolling the loops, which takes them a minute.
+  var vecs = u32(VECS);
+  var keys = u32(KEYS);
+  @if(in_memory) {
+    vecs = params.vecs;
+    keys = params.keys_at_once;
+  }
+  // Where this lane's vectors and weights begin.
+  var mine = 0u;
+  var mine_weights = 0u;
+  @if(in_memory) {
+    mine = lane * u32(VECS);
+    mine_weights = lane * u32(KEYS);
+  }
+  for (var d = 0u; d < vecs; d++) {
+    query[mine + d] = q[q_at + d] * params.scale;
+    acc[mine + d] = vec4f(0.0);
   }
   var most = MASKED;
   var total = 0.0;
-  for (var first = 0u; first < params.keys; first += u32(KEYS)) {
-    for (var i = lane; i < u32(KEYS * VECS); i += u32(QUERIES)) {
-      let at = min(first + i / u32(VECS), params.keys - 1u) * params.stride + head_at + i % u32(VECS);
-      k_tile[i] = k[at];
-      v_tile[i] = v[at];
+  for (var first = 0u; first < params.keys; first += keys) {
+    @if(!in_memory) {
+      workgroupBarrier();
+      for (var i = lane; i < u32(KEYS * VECS); i += u32(QUERIES)) {
+        let at = min(first + i / u32(VECS), params.keys - 1u) * params.stride + head_at + i % u32(VECS);
+        k_tile[i] = k[at];
+        v_tile[i] = v[at];
+      }
+      workgroupBarrier();
     }
-    workgroupBarrier();
-    var weights = array<f32, KEYS>();
     var now = most;
-    for (var j = 0u; j < u32(KEYS); j++) {
+    for (var j = 0u; j < keys; j++) {
       var dots = vec4f(0.0);
-      for (var d = 0u; d < u32(VECS); d++) {
-        dots = fma(query[d], k_tile[j * u32(VECS) + d], dots);
+      let key_at = min(first + j, params.keys - 1u) * params.stride + head_at;
+      for (var d = 0u; d < vecs; d++) {
+        @if(in_memory) let key = k[key_at + d];
+        @if(!in_memory) let key = k_tile[j * u32(VECS) + d];
+        dots = fma(query[mine + d], key, dots);
       }
       let score = select(MASKED, dot(dots, vec4f(1.0)), first + j < params.keys);
-      weights[j] = score;
+      weights[mine_weights + j] = score;
       now = max(now, score);
     }
     let factor = exp(max(most - now, -80.0));
     total *= factor;
-    for (var d = 0u; d < u32(VECS); d++) {
-      acc[d] *= factor;
+    for (var d = 0u; d < vecs; d++) {
+      acc[mine + d] *= factor;
     }
     most = now;
-    for (var j = 0u; j < u32(KEYS); j++) {
-      let weight = select(exp(max(weights[j] - most, -80.0)), 0.0, first + j >= params.keys);
+    for (var j = 0u; j < keys; j++) {
+      let score = weights[mine_weights + j];
+      let weight = select(exp(max(score - most, -80.0)), 0.0, first + j >= params.keys);
       total += weight;
-      for (var d = 0u; d < u32(VECS); d++) {
-        acc[d] = fma(vec4f(weight), v_tile[j * u32(VECS) + d], acc[d]);
+      let key_at = min(first + j, params.keys - 1u) * params.stride + head_at;
+      for (var d = 0u; d < vecs; d++) {
+        @if(in_memory) let value = v[key_at + d];
+        @if(!in_memory) let value = v_tile[j * u32(VECS) + d];
+        acc[mine + d] = fma(vec4f(weight), value, acc[mine + d]);
       }
     }
-    workgroupBarrier();
   }
   if (t < params.queries) {
-    for (var d = 0u; d < u32(VECS); d++) {
-      y[t * params.stride + head_at + d] = acc[d] / total;
+    for (var d = 0u; d < vecs; d++) {
+      y[t * params.stride + head_at + d] = acc[mine + d] / total;
     }
   }
 }
