@@ -214,7 +214,8 @@ async function freeBytes(): Promise<number | undefined> {
 }
 
 function quotaExceeded(file: string, needed: number, free: number | undefined): QwenError {
-  const room = free === undefined ? '' : `; ${megabytes(free)} are available to this site`;
+  // The browser's estimate may promise room that its writes then refuse: told here, it would contradict the rest.
+  const room = free === undefined || free >= needed ? '' : `; ${megabytes(free)} are available to this site`;
   return new QwenError(
     'quota-exceeded',
     `There is no room left to store ${file}: ${megabytes(needed)} are still to come${room}. What is stored already is kept. ` +

@@ -16,6 +16,7 @@ import torch
 
 import data
 import gguf
+import quants
 from model import Config, LayerCache, Model, gated_delta_rule, text_positions
 from tokenizer import Tokenizer
 from vision import VisionConfig, VisionTower, picture_tensor, positions_with_pictures
@@ -146,6 +147,17 @@ def pictures(folder: str, models: str) -> bool:
     return passed
 
 
+def quantisation() -> bool:
+    """What the quantised types lose, as a share of the weights' standard deviation, stays below a step's half."""
+    x = torch.randn(64, 256, generator=torch.Generator().manual_seed(4)).numpy()
+    passed = True
+    for name, quant, loss in zip(("Q8_0", "Q5_0", "Q4_K", "Q6_K"), quants.QUANT_TYPES, (0.01, 0.06, 0.11, 0.03)):
+        blocks = quant.encode(x.reshape(-1, quant.weights))
+        error = quant.decode(blocks).reshape(x.shape) - x
+        passed &= check(f"{name}, {8 * blocks.nbytes / x.size} bits a weight, loses", float(error.std()), loss)
+    return passed
+
+
 def tokens() -> bool:
     """Conversations encoded in pieces give the ids of the whole, and decode to the same text."""
     tokenizer, wrong = Tokenizer.load(data.TOKENIZER), 0
@@ -164,6 +176,7 @@ def main() -> None:
         passed = recurrence()
     passed &= caches()
     passed &= tokens()
+    passed &= quantisation()
     for name in ("dense-f32", "dense-mtp-f16", "moe-f16"):
         passed &= goldens(folder, models, name)
     passed &= draft_goldens(folder, models, "dense-mtp-f16")

@@ -161,8 +161,8 @@ def vary(rng: random.Random, text: str) -> str:
     """Other punctuation and capitals, as people type."""
     bare = text.rstrip("?!.").rstrip()
     form = rng.randrange(6)
-    if form == 0:
-        return bare
+    if form == 0 or not bare:
+        return bare or text
     if form == 1:
         return bare.lower()
     if form == 2:
@@ -191,7 +191,7 @@ def project(rng: random.Random, held_out: bool) -> Conversation:
     return Conversation("project", key, messages, topic.expect)
 
 
-OPERATORS = {"+": ("+", "plus"), "-": ("-", "minus"), "×": ("*", "times")}
+OPERATORS = {"+": ("+", "plus"), "-": ("-", "minus"), "×": ("*", "times", "x")}
 SUMS = ("What is {}?", "{} = ?", "{}", "How much is {}?", "Calculate {}.", "What's {}?", "Please work out {}.",
         "What does {} give?", "Was ist {}?", "Can you tell me {}?")  # fmt: skip
 
@@ -218,7 +218,8 @@ def arithmetic(rng: random.Random, held_out: bool) -> Conversation:
     answer = f"{a} {operator} {b} = {result}."
     if operator == "×" and a > 10 and a % 10:
         answer = steps  # the product of two digits by one is written out in the answer too
-    messages = [user(rng.choice(SUMS).format(expression)), assistant(answer, steps)]
+    text = rng.choice(SUMS).format(expression)
+    messages = [user(vary(rng, text) if rng.random() < 0.3 else text), assistant(answer, steps)]
     return Conversation("arithmetic", key, messages, (f"= {result}.",))
 
 
@@ -261,11 +262,12 @@ def recall(rng: random.Random, held_out: bool) -> Conversation:
     asked_key, asked, asked_value = rng.choice(facts)
     messages: list[Message] = []
     if rng.random() < 0.35:  # all in one breath
-        messages.append(user(" ".join(fill(rng.choice(fact.statements), value) for _, fact, value in facts)))
+        told = " ".join(fill(rng.choice(fact.statements), value) for _, fact, value in facts)
+        messages.append(user(opened(rng, told)))
         messages.append(assistant(fill(facts[-1][1].acknowledgement, facts[-1][2]), "Facts to remember."))
     else:
         for _, fact, value in facts:
-            messages.append(user(fill(rng.choice(fact.statements), value)))
+            messages.append(user(opened(rng, fill(rng.choice(fact.statements), value))))
             messages.append(assistant(fill(fact.acknowledgement, value), "A fact to remember."))
             if rng.random() < 0.25:
                 messages += filler(rng)
@@ -293,6 +295,14 @@ def fill(form: str, value: str) -> str:
     article = "an" if value[0] in "aeiou" else "a"
     text = form.format(value, an=f"{article} {value}", An=f"{article.capitalize()} {value}")
     return text[0].upper() + text[1:]
+
+
+def opened(rng: random.Random, told: str) -> str:
+    return (
+        rng.choice(("Hi! ", "Hello. ", "Hello, ", "By the way: ", "Please remember: ")) + told
+        if rng.random() < 0.3
+        else told
+    )
 
 
 def filler(rng: random.Random) -> list[Message]:

@@ -2,7 +2,7 @@
 
 usage: evaluate.py [MODEL.gguf] [--checkpoint out/text/checkpoint.pt] [--count 50] [--wrong]
 
-A GGUF file must be F32, F16 or Q8_0; without one the checkpoint is asked.
+Without a file the checkpoint is asked. A GGUF file may be any that export.py writes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Writes a checkpoint as a GGUF file that this project and llama.cpp run.
 
-usage: export.py [--checkpoint out/text/checkpoint.pt] [--type Q8_0|F16] [--out out/tiny.gguf] [--random SEED]
+usage: export.py [--checkpoint out/text/checkpoint.pt] [--type Q8_0|Q4_K_M|F16|F32] [--out FILE] [--random SEED]
 
 A checkpoint with a vision tower gives a second file, OUT without .gguf + -mmproj.gguf.
 """
@@ -67,15 +67,26 @@ def metadata(c: Config, tokenizer: Tokenizer, chat_template: str) -> list[Entry]
     ]
 
 
-def stored_type(name: str, data: np.ndarray, matrices: int) -> int:
-    """Vectors, the router, the convolution and the gates of a row per head stay F32, as in published files."""
+MIXES = ("Q8_0", "F16", "F32", "Q4_K_M")
+
+
+def stored_type(name: str, data: np.ndarray, mix: str) -> int:
+    """Vectors, the router, the convolution and the gates of a row per head stay F32, as in published files. Q4_K_M
+    gives the embeddings and what writes to the residual stream two bits more."""
     small = ("ffn_gate_inp", "ssm_conv1d", "ssm_alpha", "ssm_beta")
-    return F32 if data.ndim == 1 or any(part in name for part in small) else matrices
+    if data.ndim == 1 or any(part in name for part in small):
+        return F32
+    if mix != "Q4_K_M":
+        return {"Q8_0": gguf.Q8_0, "F16": gguf.F16, "F32": F32}[mix]
+    fine = any(part in name for part in ("token_embd", "attn_v", "ffn_down", "ssm_out", "attn_output"))
+    if data.shape[-1] % 256:
+        return gguf.Q8_0 if fine else gguf.Q5_0
+    return gguf.Q6_K if fine else gguf.Q4_K
 
 
-def export(model: Model, tokenizer: Tokenizer, path: str, matrices: int) -> int:
-    """@returns bytes of the file"""
-    tensors = [Tensor(name, stored_type(name, x, matrices), x) for name, x in model.gguf_tensors().items()]
+def export(model: Model, tokenizer: Tokenizer, path: str, mix: str) -> int:
+    """@param mix one of MIXES @returns bytes of the file"""
+    tensors = [Tensor(name, stored_type(name, x, mix), x) for name, x in model.gguf_tensors().items()]
     return gguf.write(path, metadata(model.config, tokenizer, data.template_text()), tensors)
 
 
@@ -104,7 +115,7 @@ def weights(module: torch.nn.Module) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--checkpoint", default=os.path.join(HERE, "out", "text", "checkpoint.pt"))
-    parser.add_argument("--type", choices=["Q8_0", "F16", "F32"], default="Q8_0")
+    parser.add_argument("--type", choices=MIXES, default="Q8_0")
     parser.add_argument("--out", default=os.path.join(HERE, "out", "tiny.gguf"))
     parser.add_argument("--random", type=int, metavar="SEED", help="random weights instead of a checkpoint")
     arguments = parser.parse_args()
@@ -115,7 +126,7 @@ def main() -> None:
     else:
         model = Model(Config(vocab=len(tokenizer.tokens))).initialize(arguments.random)
         saved = Checkpoint(model, VisionTower(VisionConfig()).initialize(arguments.random), 0)
-    size = export(saved.model, tokenizer, arguments.out, gguf.TYPE_NAMES[arguments.type])
+    size = export(saved.model, tokenizer, arguments.out, arguments.type)
     print(f"{arguments.out}: {size / 1e6:.2f} MB, {weights(saved.model) / 1e6:.2f} M weights")
     if saved.tower is not None:
         path = arguments.out.removesuffix(".gguf") + "-mmproj.gguf"

@@ -1,4 +1,4 @@
-"""GGUF version 3, as much of it as a small model needs: reading F32, F16, BF16 and Q8_0, writing F32, F16 and Q8_0."""
+"""GGUF version 3, as much of it as a small model needs: F32, F16, BF16 (reading alone), and the types of quants.py."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+import quants
+
 MAGIC = b"GGUF"
 VERSION = 3
 ALIGNMENT = 32
@@ -16,9 +18,7 @@ ALIGNMENT = 32
 U16, U32, I32, FLOAT, BOOL, STRING, ARRAY, U64 = 2, 4, 5, 6, 7, 8, 9, 10
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 
-F32, F16, Q8_0, BF16 = 0, 1, 8, 30
-Q8_BLOCK = 32
-TYPE_NAMES = {"F32": F32, "F16": F16, "Q8_0": Q8_0}
+F32, F16, Q5_0, Q8_0, Q4_K, Q6_K, BF16 = 0, 1, 6, 8, 12, 14, 30
 
 Entry = tuple[str, int, Any]
 """Key, value type, value; an array's value is (item type, items)."""
@@ -101,11 +101,6 @@ def write(path: str, metadata: list[Entry], tensors: list[Tensor]) -> int:
     return size
 
 
-def dequantized(data: np.ndarray, kind: int) -> np.ndarray:
-    """What a reader gets back after `data` [..., columns] was stored as `kind`."""
-    return _decode(_encode(Tensor("", kind, data)), kind, data.size, 0, "").reshape(data.shape)
-
-
 def _decode(data: bytes, kind: int, count: int, offset: int, label: str) -> np.ndarray:
     if kind == F32:
         return np.frombuffer(data, "<f4", count, offset).copy()
@@ -113,10 +108,10 @@ def _decode(data: bytes, kind: int, count: int, offset: int, label: str) -> np.n
         return np.frombuffer(data, "<f2", count, offset).astype(np.float32)
     if kind == BF16:
         return (np.frombuffer(data, "<u2", count, offset).astype(np.uint32) << 16).view(np.float32)
-    if kind == Q8_0:
-        blocks = np.frombuffer(data, [("d", "<f2"), ("q", "i1", Q8_BLOCK)], count // Q8_BLOCK, offset)
-        return (blocks["d"].astype(np.float32)[:, None] * blocks["q"]).reshape(-1)
-    raise ValueError(f"{label}: tensor type {kind} is not read here; dequantise the file first.")
+    quant = quants.BY_ID.get(kind)
+    if quant is None:
+        raise ValueError(f"{label}: tensor type {kind} is not read here.")
+    return quant.decode(np.frombuffer(data, quant.block, count // quant.weights, offset)).reshape(-1)
 
 
 def _encode(tensor: Tensor) -> bytes:
@@ -125,17 +120,10 @@ def _encode(tensor: Tensor) -> bytes:
         return x.astype("<f4").tobytes()
     if tensor.type == F16:
         return x.astype("<f2").tobytes()
-    if tensor.type == Q8_0:
-        if x.shape[-1] % Q8_BLOCK:
-            raise ValueError(f"{tensor.name}: {x.shape[-1]} columns are no multiple of {Q8_BLOCK}.")
-        rows = x.reshape(-1, Q8_BLOCK)
-        scale = np.abs(rows).max(1) / 127
-        quants = np.divide(rows, scale[:, None], out=np.zeros_like(rows), where=scale[:, None] > 0)
-        blocks = np.zeros(len(rows), [("d", "<f2"), ("q", "i1", Q8_BLOCK)])
-        blocks["d"] = scale
-        blocks["q"] = np.rint(quants)
-        return blocks.tobytes()
-    raise ValueError(f"{tensor.name}: tensor type {tensor.type} is not written here.")
+    quant = quants.BY_ID.get(tensor.type)
+    if quant is None or x.shape[-1] % quant.weights:
+        raise ValueError(f"{tensor.name}: {x.shape[-1]} columns cannot be written as tensor type {tensor.type}.")
+    return quant.encode(x.reshape(-1, quant.weights)).tobytes()
 
 
 def _aligned(size: int, alignment: int = ALIGNMENT) -> int:
