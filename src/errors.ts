@@ -30,6 +30,8 @@ export type QwenErrorCode =
   // Requests
   | 'invalid-request' // `param` names the field
   | 'context-overflow'
+  | 'no-vision' // an image for a model that was loaded without a vision tower
+  | 'bad-image' // bytes that are no picture, or a picture of an impossible shape
   | 'disposed';
 
 export interface QwenErrorDetails {

@@ -2,8 +2,9 @@
  * Everything behind the worker's border: the model, its tokenizer and template, the queue of requests. Knows neither
  * workers nor pages; `Engine` calls it directly where `gpu` is given, else through Comlink.
  */
-import type { LoadOptions, LoadProgress, ModelInfo, TokenModel } from '../engine/types.ts';
+import type { LoadOptions, LoadProgress, ModelInfo, PromptImage, TokenModel } from '../engine/types.ts';
 import { QwenError, throwIfAborted } from '../errors.ts';
+import { ImageLoader } from '../media/index.ts';
 import { ChatTemplate, decode, samplingSettings, Tokenizer } from '../text/index.ts';
 import type { GgufMetadata } from '../weights/types.ts';
 import { answer, type Job, type Piece, type ToolUse } from './answer.ts';
@@ -26,7 +27,15 @@ import type {
   CompletionRequest,
   GenerationRequest,
 } from './types.ts';
-import { checkChatRequest, checkCompletionRequest, invalid, stopStrings, templateMessages } from './validate.ts';
+import {
+  checkChatRequest,
+  checkCompletionRequest,
+  invalid,
+  type RequestedImage,
+  requestedImages,
+  stopStrings,
+  templateMessages,
+} from './validate.ts';
 
 export type LoadTokenModel = (options: LoadOptions) => Promise<{ model: TokenModel; metadata: GgufMetadata }>;
 
@@ -34,6 +43,9 @@ export type LoadTokenModel = (options: LoadOptions) => Promise<{ model: TokenMod
 const COMPLETION_MAX_TOKENS = 16;
 
 const TURN_START = '<|im_start|>';
+
+/** What the template writes once for an image. */
+const IMAGE_PAD = '<|image_pad|>';
 
 /** Markers that end the assistant's turn, besides the file's own end token. */
 const END_MARKERS = ['<|im_end|>', '<|endoftext|>'];
@@ -48,6 +60,7 @@ interface Loaded {
 export class EngineHost implements EngineService {
   readonly #loadTokenModel: LoadTokenModel;
   readonly #queue = new Queue();
+  readonly #images = new ImageLoader();
   readonly #running = new Map<number, AbortController>();
   #loaded?: Loaded;
   #template?: ChatTemplate;
@@ -81,8 +94,8 @@ export class EngineHost implements EngineService {
     request: ChatCompletionRequest,
     onChunk?: OnChunk<ChatCompletionChunk>,
   ): Promise<Reply<ChatCompletion | undefined>> {
-    return this.#abortable(id, (signal) => {
-      const job = this.#chatJob(request);
+    return this.#abortable(id, async (signal) => {
+      const job = await this.#chatJob(request, signal);
       return this.#run(job, chatFormat(job, this.#ready.model.info.name), signal, onChunk);
     });
   }
@@ -179,7 +192,7 @@ export class EngineHost implements EngineService {
     }, signal);
   }
 
-  #chatJob(request: ChatCompletionRequest): Job {
+  async #chatJob(request: ChatCompletionRequest, signal: AbortSignal): Promise<Job> {
     const { tokenizer, metadata, model } = this.#ready;
     checkChatRequest(request);
     const variables = request.chat_template_kwargs ?? {};
@@ -195,13 +208,15 @@ export class EngineHost implements EngineService {
       messages: templateMessages(request.messages),
       tools: tools && (request.tools ?? undefined),
     });
-    const promptIds = tokenizer.encode(rendered.guarded + (tools?.opening ?? ''), {
+    const encoded = tokenizer.encode(rendered.guarded + (tools?.opening ?? ''), {
       special: true,
       guard: rendered.guard,
     });
+    const { promptIds, images } = await this.#placeImages(encoded, requestedImages(request.messages), signal);
     const thinking = rendered.opensThinking;
     return this.#job(request, {
       promptIds,
+      images,
       thinking,
       tools,
       checkpoints: this.#turnStarts(promptIds),
@@ -209,6 +224,37 @@ export class EngineHost implements EngineService {
       maxTokens: request.max_completion_tokens ?? request.max_tokens ?? Infinity,
       topLogprobs: request.logprobs ? (request.top_logprobs ?? 0) : undefined,
     });
+  }
+
+  /** Repeats the template's mark of each picture once per token of it. */
+  async #placeImages(
+    ids: readonly number[],
+    requested: readonly RequestedImage[],
+    signal: AbortSignal,
+  ): Promise<{ promptIds: readonly number[]; images: readonly PromptImage[] }> {
+    if (requested.length === 0) return { promptIds: ids, images: [] };
+    const { model, tokenizer } = this.#ready;
+    const limits = await model.vision(signal);
+    const pad = tokenizer.specialId(IMAGE_PAD);
+    if (ids.filter((id) => id === pad).length !== requested.length) {
+      throw new QwenError(
+        'unsupported-gguf',
+        `${model.info.name}: its chat template does not mark each image with ${IMAGE_PAD}, so images cannot be placed.`,
+      );
+    }
+    const promptIds: number[] = [];
+    const images: PromptImage[] = [];
+    for (const id of ids) {
+      if (id !== pad) {
+        promptIds.push(id);
+        continue;
+      }
+      const { url, param } = requested[images.length];
+      const { key, width, height, tokens, pixels } = await this.#images.prepare(url, param, limits, signal);
+      images.push({ first: promptIds.length, key, width, height, pixels });
+      for (let i = 0; i < tokens; i++) promptIds.push(id);
+    }
+    return { promptIds, images };
   }
 
   #completionJob(request: CompletionRequest): Job {
@@ -231,6 +277,7 @@ export class EngineHost implements EngineService {
     request: GenerationRequest,
     task: {
       promptIds: readonly number[];
+      images?: readonly PromptImage[];
       thinking: boolean;
       mode: 'thinking' | 'standard' | 'completion';
       maxTokens: number;
@@ -259,6 +306,7 @@ export class EngineHost implements EngineService {
         stopIds: request.ignore_eos ? new Set() : stopIds,
         topLogprobs: task.topLogprobs,
         checkpoints: task.checkpoints,
+        images: task.images,
       },
     };
   }

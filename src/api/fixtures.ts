@@ -1,6 +1,13 @@
 /** A model for the tests of this room: it says what it is told to, on the small vocabulary. Imported by tests alone. */
-import type { EngineStats, GeneratedToken, GenerateOptions, ModelInfo, TokenModel } from '../engine/types.ts';
-import { throwIfAborted } from '../errors.ts';
+import type {
+  EngineStats,
+  GeneratedToken,
+  GenerateOptions,
+  ModelInfo,
+  TokenModel,
+  VisionLimits,
+} from '../engine/types.ts';
+import { QwenError, throwIfAborted } from '../errors.ts';
 import { smallVocabulary } from '../text/fixtures.ts';
 import { Tokenizer } from '../text/index.ts';
 import type { GgufMetadata } from '../weights/types.ts';
@@ -64,6 +71,10 @@ export class ScriptedModel implements TokenModel {
     } finally {
       this.running--;
     }
+  }
+
+  async vision(): Promise<VisionLimits> {
+    throw new QwenError('no-vision', 'The scripted model sees nothing.');
   }
 
   async logits(ids: readonly number[], { all }: { all?: boolean } = {}): Promise<Float32Array> {

@@ -9,6 +9,17 @@ export interface TextPart {
   text: string;
 }
 
+/** A picture. Only in messages of the user, and for a model loaded with `mmproj`. */
+export interface ImagePart {
+  type: 'image_url';
+  image_url: {
+    /** `data:`, `blob:`, `https:` or `http:` address, or the file itself. */
+    url: string | Blob;
+    /** Accepted; pictures are always read in full. */
+    detail?: 'auto' | 'low' | 'high' | null;
+  };
+}
+
 /** A function that the model may ask for. */
 export interface Tool {
   type: 'function';
@@ -38,7 +49,7 @@ export interface ToolCall {
 export interface ChatMessage {
   /** `developer` is read as `system`; at most one of them, and first. `tool` is the result of a call. */
   role: 'system' | 'developer' | 'user' | 'assistant' | 'tool';
-  content: string | TextPart[] | null;
+  content: string | (TextPart | ImagePart)[] | null;
   /** What the assistant thought in an earlier turn; the template decides whether the model sees it again. */
   reasoning_content?: string | null;
   /** What the assistant asked for. */

@@ -3,7 +3,8 @@ import { checkChatRequest, checkCompletionRequest, stopStrings, templateMessages
 
 const user = { role: 'user', content: 'hi' };
 const messages = [user];
-const image = { role: 'user', content: [{ type: 'image_url', image_url: { url: 'data:,' } }] };
+const audio = { role: 'user', content: [{ type: 'input_audio', input_audio: {} }] };
+const imageOf = (image_url: unknown) => ({ role: 'user', content: [{ type: 'image_url', image_url }] });
 
 const tool = (name: string, more: object = {}) => ({ type: 'function', function: { name, ...more } });
 const calling = (call: object) => ({
@@ -63,7 +64,11 @@ describe('checkChatRequest', () => {
     ['messages[0].tool_call_id', { messages: [{ role: 'tool', content: 'x' }] }],
     ['messages[0].content', { messages: [{ role: 'user' }] }],
     ['messages[0].content', { messages: [{ role: 'user', content: 5 }] }],
-    ['messages[0].content[0]', { messages: [image] }],
+    ['messages[0].content[0]', { messages: [audio] }],
+    ['messages[0].content[0].image_url', { messages: [imageOf('data:,')] }],
+    ['messages[0].content[0].image_url.url', { messages: [imageOf({})] }],
+    ['messages[0].content[0].image_url.url', { messages: [imageOf({ url: 7 })] }],
+    ['messages[0].content[0].image_url.detail', { messages: [imageOf({ url: 'data:,', detail: 'full' })] }],
     ['messages[0].content[0].text', { messages: [{ role: 'user', content: [{ type: 'text' }] }] }],
     ['messages[0].contents', { messages: [{ role: 'user', content: 'x', contents: 'y' }] }],
     ['messages[0].tool_calls', { messages: [{ role: 'assistant', tool_calls: {} }] }],

@@ -4,7 +4,14 @@
  */
 import { QwenError } from '../errors.ts';
 import type { TemplateMessage } from '../text/index.ts';
-import type { ChatCompletionRequest, ChatMessage, CompletionRequest, GenerationRequest } from './types.ts';
+import type {
+  ChatCompletionRequest,
+  ChatMessage,
+  CompletionRequest,
+  GenerationRequest,
+  ImagePart,
+  TextPart,
+} from './types.ts';
 
 /** @throws QwenError `invalid-request` that names the field */
 export function checkChatRequest(request: unknown): asserts request is ChatCompletionRequest {
@@ -30,7 +37,7 @@ export function checkCompletionRequest(request: unknown): asserts request is Com
 export function templateMessages(messages: ChatCompletionRequest['messages']): TemplateMessage[] {
   return inOrderOfCalls(messages).map(({ role, content, reasoning_content, tool_calls }) => ({
     role: role === 'developer' ? 'system' : role,
-    content: Array.isArray(content) ? content.map((part) => part.text).join('') : (content ?? ''),
+    content: Array.isArray(content) ? templateContent(content) : (content ?? ''),
     ...(typeof reasoning_content === 'string' ? { reasoning_content } : undefined),
     ...(tool_calls?.length
       ? {
@@ -62,6 +69,31 @@ function inOrderOfCalls(messages: readonly ChatMessage[]): ChatMessage[] {
   }
   ordered.push(...results.sort((a, b) => place(a) - place(b)));
   return ordered;
+}
+
+/** Parts as the template wants them: the picture itself is not its business. */
+function templateContent(parts: (TextPart | ImagePart)[]): string | { type: string; text?: string }[] {
+  if (parts.every((part) => part.type === 'text')) return parts.map((part) => part.text).join('');
+  return parts.map((part) => (part.type === 'text' ? { type: 'text', text: part.text } : { type: 'image' }));
+}
+
+/** A picture of a request, and the field that holds it. */
+export interface RequestedImage {
+  readonly url: string | Blob;
+  readonly param: string;
+}
+
+/** Pictures of all messages, in order. */
+export function requestedImages(messages: ChatCompletionRequest['messages']): RequestedImage[] {
+  return messages.flatMap(({ content }, i) =>
+    Array.isArray(content)
+      ? content.flatMap((part, j) =>
+          part.type === 'image_url'
+            ? [{ url: part.image_url.url, param: `messages[${i}].content[${j}].image_url.url` }]
+            : [],
+        )
+      : [],
+  );
 }
 
 /** The strings of `stop`, one or many. */
@@ -325,12 +357,30 @@ function checkContent(value: unknown, param: string): void {
   value.forEach((part, index) => {
     const at = `${param}[${index}]`;
     if (!isRecord(part)) throw invalid(at, `${at} must be an object with a type`);
+    if (part.type === 'image_url') {
+      checkImage(part.image_url, `${at}.image_url`);
+      return;
+    }
     if (part.type !== 'text') {
-      throw invalid(at, `${at}: parts of type ${shown(part.type)} are not supported. This version reads text.`);
+      throw invalid(
+        at,
+        `${at}: parts of type ${shown(part.type)} are not supported. This version reads text and image_url.`,
+      );
     }
     if (typeof part.text !== 'string') throw invalid(`${at}.text`, `${at}.text must be a string`);
   });
 }
+
+function checkImage(value: unknown, param: string): void {
+  checkFields(value, { url: imageUrl, detail: only(['auto', 'low', 'high'], 'Leave it out.') }, param);
+  if (!isPresent(value.url)) throw invalid(`${param}.url`, `${param}.url is missing`);
+}
+
+const imageUrl: Check = (value, param) => {
+  if (typeof value !== 'string' && !(value instanceof Blob)) {
+    throw invalid(param, `${param} must be an address or a Blob, not ${shown(value)}`);
+  }
+};
 
 /** What the request itself says must not come in by the back door. */
 const OWN_VARIABLES = ['messages', 'tools', 'add_generation_prompt'];

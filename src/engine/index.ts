@@ -4,6 +4,7 @@ import type { ModelConfig } from '../model/config.ts';
 import { loadTextModel } from '../model/text-model.ts';
 import { openWeights } from '../weights/index.ts';
 import type { GgufMetadata, TensorInfo, Weights } from '../weights/types.ts';
+import { ImageReader } from './image-reader.ts';
 import { ProgressMeter } from './progress.ts';
 import { TextEngine } from './text-engine.ts';
 import type { LoadOptions, ModelInfo, TokenModel } from './types.ts';
@@ -43,9 +44,19 @@ export async function loadTokenModel(
       signal,
       onProgress: (loaded, total, file) => meter.report('weights', loaded, total, file),
     });
-    const info = describe(textModel.config, weights, gpu, precision, options.contextLength);
+    const info = {
+      ...describe(textModel.config, weights, gpu, precision, options.contextLength),
+      vision: options.mmproj !== undefined,
+    };
     meter.report('compile');
-    const model = new TextEngine(gpu, textModel, weights, info);
+    const images = new ImageReader(gpu, {
+      hidden: textModel.config.hidden,
+      modelName: info.name,
+      mmproj: options.mmproj,
+      store,
+      f16: precision === 'f16',
+    });
+    const model = new TextEngine(gpu, textModel, weights, info, images);
     await model.warmUp();
     meter.report('ready');
     return { model, metadata: opened.metadata };
@@ -73,7 +84,7 @@ function describe(
   gpu: Gpu,
   precision: 'f32' | 'f16',
   contextLength = Math.min(DEFAULT_CONTEXT, config.contextLength),
-): ModelInfo {
+): Omit<ModelInfo, 'vision'> {
   if (!Number.isInteger(contextLength) || contextLength < 1 || contextLength > config.contextLength) {
     throw new QwenError(
       'invalid-request',
@@ -94,7 +105,6 @@ function describe(
     parameters: tensors.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0),
     fileBytes: weights.byteLength,
     quantization: mostBytes(tensors),
-    vision: false,
     adapter: gpu.adapterName,
     precision,
   };

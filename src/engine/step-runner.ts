@@ -7,7 +7,7 @@ import {
   readCandidates,
 } from '../kernels/candidates.ts';
 import { decoder, head, type Pass, type PassInput } from '../model/decoder.ts';
-import { ropeTable, textPositions } from '../model/rope.ts';
+import { type ImageSpan, imageEnd, ropeTable, sequencePositions } from '../model/rope.ts';
 import { Scratch } from '../model/scratch.ts';
 import { SequenceState } from '../model/state.ts';
 import type { TextModel } from '../model/text-model.ts';
@@ -38,6 +38,14 @@ export interface StepCost {
   weightBytes: number;
 }
 
+/** An image of the sequence: its tokens' embeddings `[tokens, hidden]` f32 stand in for those of the ids there. */
+export interface PlacedImage extends ImageSpan {
+  readonly embeddings: GpuBuffer;
+}
+
+/** In place of a token id: the embedding kernel finds no such row, and leaves x as it is. */
+const NO_TOKEN = 0xffffffff;
+
 /** Runs passes of one sequence: prompts in batches, then token by token. */
 export class StepRunner {
   readonly state: SequenceState;
@@ -57,6 +65,7 @@ export class StepRunner {
   readonly #output: GpuBuffer;
   readonly #readback: GpuBuffer;
   readonly #programs = new Map<string, Program>();
+  #images: readonly PlacedImage[] = [];
   /** Entries last written to the penalty list. */
   #penaltyCount = 0;
 
@@ -89,8 +98,9 @@ export class StepRunner {
     await Promise.all([this.#program(1, true), this.#program(this.#scratch.maxTokens, false)]);
   }
 
-  /** Starts a new sequence. */
-  reset(): void {
+  /** Starts a new sequence. @param images in its order; their buffers stay the caller's */
+  reset(images: readonly PlacedImage[] = []): void {
+    this.#images = images;
     this.prefix.clear();
   }
 
@@ -134,10 +144,11 @@ export class StepRunner {
     ids: readonly number[],
     from: number,
     between: () => void = () => {},
+    images: readonly PlacedImage[] = [],
   ): Promise<Float32Array<ArrayBuffer>> {
     const { vocabulary } = this.#model.config;
     const result = new Float32Array((ids.length - from) * vocabulary);
-    this.reset();
+    this.reset(images);
     for (let at = 0; at < ids.length; at += this.#scratch.maxTokens) {
       between();
       const pass = ids.slice(at, at + this.#scratch.maxTokens);
@@ -165,9 +176,10 @@ export class StepRunner {
     if (this.state.reserve(position + ids.length)) this.#dropPrograms();
     const program = await this.#program(ids.length, choose);
     gpu.write(this.#step, 0, new Uint32Array([position, ids.length, 0, 0]));
-    gpu.write(this.#input.tokens, 0, Uint32Array.from(ids));
-    gpu.write(this.#input.rope, 0, ropeTable(this.#model.config.rope, textPositions(position, ids.length)));
     const encoder = gpu.device.createCommandEncoder();
+    gpu.write(this.#input.tokens, 0, this.#placeImages(encoder, ids));
+    const positions = sequencePositions(position, ids.length, this.#images);
+    gpu.write(this.#input.rope, 0, ropeTable(this.#model.config.rope, positions));
     program.encode(encoder, this.#profiler);
     if (choose) {
       encoder.copyBufferToBuffer(this.#output.buffer, 0, this.#readback.buffer, 0, this.#output.size);
@@ -180,6 +192,27 @@ export class StepRunner {
     gpu.device.queue.submit([encoder.finish()]);
     this.state.position += ids.length;
     this.prefix.advance(ids);
+  }
+
+  /** Copies embeddings of images to the rows of x that are theirs. @returns the ids, without those of the rows */
+  #placeImages(encoder: GPUCommandEncoder, ids: readonly number[]): Uint32Array<ArrayBuffer> {
+    const tokens = Uint32Array.from(ids);
+    const { position } = this.state;
+    const { hidden } = this.#model.config;
+    for (const image of this.#images) {
+      const first = Math.max(image.first, position);
+      const end = Math.min(imageEnd(image), position + ids.length);
+      if (first >= end) continue;
+      tokens.fill(NO_TOKEN, first - position, end - position);
+      encoder.copyBufferToBuffer(
+        image.embeddings.buffer,
+        (first - image.first) * hidden * 4,
+        this.#scratch.rows('x', hidden).buffer,
+        (first - position) * hidden * 4,
+        (end - first) * hidden * 4,
+      );
+    }
+    return tokens;
   }
 
   /** The pass for so many tokens, with or without candidates for the next one. */

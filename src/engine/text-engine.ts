@@ -4,14 +4,26 @@ import { type CandidateList, PENALTY_CAPACITY } from '../kernels/candidates.ts';
 import type { TextModel } from '../model/text-model.ts';
 import { type Candidates, type PenaltyList, PenaltyState, Sampler } from '../text/index.ts';
 import type { Weights } from '../weights/types.ts';
+import type { ImageReader } from './image-reader.ts';
 import { StepRunner } from './step-runner.ts';
-import type { EngineStats, GeneratedToken, GenerateOptions, ModelInfo, TokenLogprob, TokenModel } from './types.ts';
+import type {
+  EngineStats,
+  GeneratedToken,
+  GenerateOptions,
+  ModelInfo,
+  PromptImage,
+  TokenLogprob,
+  TokenModel,
+  VisionLimits,
+} from './types.ts';
 
 const NO_PENALTIES: PenaltyList = { ids: new Uint32Array(), scale: new Float32Array(), shift: new Float32Array() };
 
 /** The model as a token machine on one device: prompts in, tokens out. */
 export class TextEngine implements TokenModel {
   readonly #runner: StepRunner;
+  /** The sequence in the caches holds pictures. */
+  #pictured = false;
   #stats = {
     prefillTokensPerSecond: 0,
     decodeTokensPerSecond: 0,
@@ -26,6 +38,7 @@ export class TextEngine implements TokenModel {
     private readonly model: TextModel,
     private readonly weights: Weights,
     readonly info: ModelInfo,
+    private readonly images: ImageReader,
   ) {
     this.#runner = new StepRunner(gpu, model, { contextLength: info.contextLength, f16: info.precision === 'f16' });
   }
@@ -36,7 +49,7 @@ export class TextEngine implements TokenModel {
 
   async *generate(
     promptIds: readonly number[],
-    { maxTokens, sampling, stopIds, topLogprobs, checkpoints }: GenerateOptions,
+    { maxTokens, sampling, stopIds, topLogprobs, checkpoints, images = [] }: GenerateOptions,
     signal?: AbortSignal,
   ): AsyncGenerator<GeneratedToken> {
     this.#checkPrompt(promptIds, 1);
@@ -47,7 +60,7 @@ export class TextEngine implements TokenModel {
     const sampler = new Sampler(sampling);
     const penalties = new PenaltyState(sampling, promptIds);
     const last = promptIds.length - 1;
-    const reused = runner.prefix.resume(promptIds);
+    const reused = await this.#begin(promptIds, images, signal);
     this.#stats.reusedTokens += reused;
     for (const checkpoint of checkpoints ?? [last]) {
       if (checkpoint < runner.state.position || checkpoint > last) continue;
@@ -77,6 +90,15 @@ export class TextEngine implements TokenModel {
       if (stopIds.has(token.id)) return;
       next = [token.id];
     }
+  }
+
+  /** Sets the state for a prompt. @returns tokens that need not be read */
+  async #begin(promptIds: readonly number[], images: readonly PromptImage[], signal?: AbortSignal): Promise<number> {
+    // Prefixes are compared by token, and the tokens of different pictures are alike: such sequences are read whole.
+    if (images.length === 0 && !this.#pictured) return this.#runner.prefix.resume(promptIds);
+    this.#runner.reset(await this.images.place(images, signal));
+    this.#pictured = images.length > 0;
+    return 0;
   }
 
   async #choose(
@@ -116,10 +138,11 @@ export class TextEngine implements TokenModel {
 
   async logits(
     ids: readonly number[],
-    { all = false, signal }: { all?: boolean; signal?: AbortSignal } = {},
+    { all = false, images = [], signal }: Parameters<TokenModel['logits']>[1] = {},
   ): Promise<Float32Array> {
     this.#checkPrompt(ids, 0);
-    return this.#runner.logits(ids, all ? 0 : ids.length - 1, () => throwIfAborted(signal));
+    const placed = await this.images.place(images, signal);
+    return this.#runner.logits(ids, all ? 0 : ids.length - 1, () => throwIfAborted(signal), placed);
   }
 
   #checkPrompt(ids: readonly number[], answer: number): void {
@@ -140,6 +163,10 @@ export class TextEngine implements TokenModel {
     }
   }
 
+  vision(signal?: AbortSignal): Promise<VisionLimits> {
+    return this.images.limits(signal);
+  }
+
   stats(): EngineStats {
     const { dispatches, readbackBytes, weightBytes } = this.#runner.stepCost;
     const { ffn, layers } = this.model.config;
@@ -154,9 +181,9 @@ export class TextEngine implements TokenModel {
       expertHits: 0,
       expertMisses: 0,
       expertStallMs: 0,
-      bytesFromNetwork: this.weights.networkBytes,
-      bytesFromStore: this.weights.storeBytes,
-      visionRuns: 0,
+      bytesFromNetwork: this.weights.networkBytes + this.images.networkBytes,
+      bytesFromStore: this.weights.storeBytes + this.images.storeBytes,
+      visionRuns: this.images.runs,
       draftedTokens: 0,
       acceptedTokens: 0,
     };
@@ -164,6 +191,7 @@ export class TextEngine implements TokenModel {
 
   async dispose(): Promise<void> {
     this.#runner.dispose();
+    this.images.dispose();
     this.model.dispose();
     this.weights.close();
     this.gpu.dispose();

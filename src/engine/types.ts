@@ -90,7 +90,30 @@ export interface EngineStats {
   acceptedTokens: number;
 }
 
+/** A picture whose tokens are in the prompt. */
+export interface PromptImage {
+  /** Index in the prompt of its first token; it has `width · height / factor²`. */
+  first: number;
+  /** Names its content and size: the same key, the same embeddings. */
+  key: string;
+  /** Pixels; multiples of `VisionLimits.factor`. */
+  width: number;
+  height: number;
+  /** `[height, width]` RGBA; asked for only when the embeddings are not known. */
+  pixels(): Promise<Uint8Array<ArrayBuffer>>;
+}
+
+/** What pictures the vision tower takes. */
+export interface VisionLimits {
+  /** Pixels a side of one token. */
+  factor: number;
+  minPixels: number;
+  maxPixels: number;
+}
+
 export interface GenerateOptions {
+  /** Pictures of the prompt, in its order. */
+  images?: readonly PromptImage[];
   maxTokens: number;
   sampling: SamplingSettings;
   /** Generation ends after one of these (it is yielded). Empty with `ignore_eos`. */
@@ -130,7 +153,12 @@ export interface TokenModel {
     signal?: AbortSignal,
   ): AsyncGenerator<GeneratedToken>;
   /** Raw logits `[n_vocab]` after the last id, or `[n, n_vocab]` with `all`. */
-  logits(ids: readonly number[], options?: { all?: boolean; signal?: AbortSignal }): Promise<Float32Array>;
+  logits(
+    ids: readonly number[],
+    options?: { all?: boolean; images?: readonly PromptImage[]; signal?: AbortSignal },
+  ): Promise<Float32Array>;
+  /** Loads the vision tower if it is not there yet. @throws QwenError `no-vision` without one */
+  vision(signal?: AbortSignal): Promise<VisionLimits>;
   stats(): EngineStats;
   dispose(): Promise<void>;
 }

@@ -151,7 +151,7 @@ function isPowerOfTwo(n: number): boolean {
 /** Largest size a metadata key may claim: far beyond any model, and safe in products with another. */
 const LARGEST = 2 ** 24;
 
-class MetadataReader {
+export class MetadataReader {
   prefix = '';
 
   constructor(

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { ropeTable, textPositions } from './rope.ts';
+import { visionGolden } from '../../tools/testing/vision.ts';
+import { ropeTable, sequencePositions } from './rope.ts';
 
 const QWEN = { base: 1e7, dim: 64, sections: [11, 11, 10, 0] };
 
@@ -9,7 +10,7 @@ function angleAt(table: Float32Array, token: number, pair: number): number {
 
 describe('ropeTable', () => {
   test('turns pair i of token p by p · base^(-i / 32)', () => {
-    const table = ropeTable(QWEN, textPositions(3, 2));
+    const table = ropeTable(QWEN, sequencePositions(3, 2));
     for (const [token, position] of [3, 4].entries()) {
       for (const pair of [0, 1, 2, 17, 31]) {
         const angle = position * 1e7 ** (-pair / 32);
@@ -19,7 +20,7 @@ describe('ropeTable', () => {
   });
 
   test('is exact at the end of a long context', () => {
-    const [cos, sin] = ropeTable(QWEN, textPositions(262_143, 1));
+    const [cos, sin] = ropeTable(QWEN, sequencePositions(262_143, 1));
     expect(cos).toBeCloseTo(Math.cos(262_143), 6);
     expect(sin).toBeCloseTo(Math.sin(262_143), 6);
   });
@@ -36,5 +37,28 @@ describe('ropeTable', () => {
     expect(pairsOf([0, 0, 1])).toEqual(width);
     const time = Array.from({ length: 32 }, (_, i) => i).filter((i) => !height.includes(i) && !width.includes(i));
     expect(pairsOf([1, 0, 0])).toEqual(time);
+  });
+});
+
+describe('sequencePositions', () => {
+  test('are those of the mixed conversations, however they are cut into passes', async () => {
+    const golden = await visionGolden();
+    for (const { parts, ids, positions } of golden.cases) {
+      const pad = 742;
+      let at = 0;
+      const images = parts
+        .filter((part) => part !== 'text')
+        .map((number) => {
+          const first = ids.indexOf(pad, at);
+          const { grid, tokens } = golden.images[number];
+          at = first + tokens;
+          return { first, grid };
+        });
+      expect(sequencePositions(0, ids.length, images)).toEqual(positions);
+      for (const cut of [1, 7, ids.length - 1]) {
+        const [before, after] = [sequencePositions(0, cut, images), sequencePositions(cut, ids.length - cut, images)];
+        expect([...before, ...after]).toEqual(positions);
+      }
+    }
   });
 });

@@ -32,6 +32,42 @@ function axisOfPair(i: number, sections: readonly number[]): 0 | 1 | 2 {
   return 0;
 }
 
-export function textPositions(first: number, count: number): Position[] {
-  return Array.from({ length: count }, (_, i): Position => [first + i, first + i, first + i]);
+/** Where an image's tokens lie in a sequence. */
+export interface ImageSpan {
+  /** Index of its first token. */
+  readonly first: number;
+  /** Rows and columns of tokens. */
+  readonly grid: readonly [height: number, width: number];
+}
+
+/**
+ * Positions of tokens `first` … `first + count` of a sequence. An image's tokens share the time p of its beginning and have
+ * height and width p + row and p + column; what follows goes on at p + max(rows, columns). Source: qwen35.md §7.
+ * @param images in the order of the sequence
+ */
+export function sequencePositions(first: number, count: number, images: readonly ImageSpan[] = []): Position[] {
+  const positions: Position[] = [];
+  let next = 0; // the image not yet passed
+  let shift = 0; // of positions against indices, by the images passed
+  for (let i = first; i < first + count; i++) {
+    while (next < images.length && i >= imageEnd(images[next])) {
+      const [height, width] = images[next++].grid;
+      shift += Math.max(height, width) - height * width;
+    }
+    const image = images[next];
+    if (image === undefined || i < image.first) {
+      positions.push([i + shift, i + shift, i + shift]);
+    } else {
+      const p = image.first + shift;
+      const within = i - image.first;
+      const width = image.grid[1];
+      positions.push([p, p + Math.floor(within / width), p + (within % width)]);
+    }
+  }
+  return positions;
+}
+
+/** Index after an image's last token. */
+export function imageEnd({ first, grid }: ImageSpan): number {
+  return first + grid[0] * grid[1];
 }

@@ -1,6 +1,7 @@
 import { QwenError, throwIfAborted } from '../errors.ts';
 import type { Gpu, GpuBuffer } from '../gpu/index.ts';
 import { StagingBuffer, WeightMatrix } from '../kernels/weight-matrix.ts';
+import { CHUNK } from '../weights/quant-layout.ts';
 import { rowBytes } from '../weights/quant-types.ts';
 import type { TensorInfo, Weights } from '../weights/types.ts';
 
@@ -46,28 +47,35 @@ export class TensorLoader {
     return this.#pieces.reduce((sum, { length }) => sum + length, 0);
   }
 
-  /** A quantised matrix. @param shape as the model needs it: `[rows, columns]` or `[experts, rows, columns]` */
-  matrix(name: string, shape: readonly number[], range?: RowRange): WeightMatrix {
+  /**
+   * A quantised matrix.
+   * @param shape as the model needs it: `[rows, columns]` or `[experts, rows, columns]`
+   * @param pad columns that are no whole number of chunks get zeros behind each row, up to the next; without it they are
+   *   refused. The matrix then has `padded(columns)` columns, and so must what it is multiplied with.
+   */
+  matrix(name: string, shape: readonly number[], range?: RowRange, { pad = false } = {}): WeightMatrix {
     const tensor = this.#tensor(name);
     const stored = range ? [tensor.shape[0], ...shape.slice(1)] : shape;
-    // A vector may stand for a matrix of one row.
-    const actual = tensor.shape.length < stored.length ? [1, ...tensor.shape] : tensor.shape;
+    const actual = sameRank(tensor.shape, stored.length);
     if (actual.join() !== stored.join() || (range && range.first + range.count > actual[0])) {
       throw this.#badShape(tensor, stored);
     }
-    const matrix = WeightMatrix.allocate(this.gpu, name, tensor.type, shape);
+    const columns = shape.at(-1)!;
+    const width = pad ? padded(columns) : columns;
+    const matrix = WeightMatrix.allocate(this.gpu, name, tensor.type, [...shape.slice(0, -1), width]);
     this.#owned.push(matrix);
-    const bytesPerRow = rowBytes(tensor.type, matrix.columns);
+    const bytesPerRow = rowBytes(tensor.type, columns);
+    const paddedBytes = rowBytes(tensor.type, width);
     const rows = matrix.rows * (matrix.slots ?? 1);
     const from = (range?.first ?? 0) * bytesPerRow;
-    const fitting = Math.floor(PIECE_BYTES / bytesPerRow);
+    const fitting = Math.floor(PIECE_BYTES / paddedBytes);
     const pieceRows = Math.max(ROW_GRANULE, fitting - (fitting % ROW_GRANULE));
     for (let row = 0; row < rows; row += pieceRows) {
       this.#pieces.push({
         tensor,
         start: from + row * bytesPerRow,
         length: Math.min(pieceRows, rows - row) * bytesPerRow,
-        apply: (bytes) => matrix.write(this.gpu, this.#staging(), row, bytes),
+        apply: (bytes) => matrix.write(this.gpu, this.#staging(), row, widenRows(bytes, bytesPerRow, paddedBytes)),
       });
     }
     return matrix;
@@ -172,6 +180,25 @@ export class TensorLoader {
       { file: tensor.file },
     );
   }
+}
+
+/** Columns of a matrix that is loaded with padding. */
+export function padded(columns: number): number {
+  return Math.ceil(columns / CHUNK) * CHUNK;
+}
+
+/** A vector may stand for a matrix of one row, and a convolution's kernels for the rows of a matrix. */
+function sameRank(shape: readonly number[], rank: number): readonly number[] {
+  if (shape.length < rank) return [1, ...shape];
+  return [...shape.slice(0, rank - 1), shape.slice(rank - 1).reduce((a, b) => a * b, 1)];
+}
+
+function widenRows(bytes: Uint8Array<ArrayBuffer>, from: number, to: number): Uint8Array<ArrayBuffer> {
+  if (from === to) return bytes;
+  const rows = bytes.byteLength / from;
+  const wide = new Uint8Array(rows * to);
+  for (let row = 0; row < rows; row++) wide.set(bytes.subarray(row * from, (row + 1) * from), row * to);
+  return wide;
 }
 
 /** Norms, biases and convolution taps: plain number types only. */

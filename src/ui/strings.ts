@@ -136,5 +136,7 @@ export const errorTitles: Record<QwenErrorCode, string> = {
   'worker-crashed': 'The model’s worker stopped working',
   'invalid-request': 'The request was refused',
   'context-overflow': 'The conversation is longer than the model’s context',
+  'no-vision': 'This model cannot see images',
+  'bad-image': 'This is not an image that can be read',
   disposed: 'The model has been unloaded',
 };

@@ -1,0 +1,102 @@
+import { afterAll, describe, expect, test } from 'vitest';
+import { dequantize, half } from '../../tools/testing/dequantize.ts';
+import { fixture } from '../../tools/testing/fixtures.ts';
+import { openTestGpu } from '../../tools/testing/kernels.ts';
+import { toHalf } from '../../tools/testing/random.ts';
+import { visionGolden } from '../../tools/testing/vision.ts';
+import { openWeights, type Weights } from '../weights/index.ts';
+import { VisionTower } from './vision.ts';
+
+const gpu = await openTestGpu();
+afterAll(() => gpu.dispose());
+const golden = await visionGolden();
+
+function cosine(a: Float32Array, b: Float32Array): number {
+  let [ab, aa, bb] = [0, 0, 0];
+  for (let i = 0; i < a.length; i++) {
+    ab += a[i] * b[i];
+    aa += a[i] ** 2;
+    bb += b[i] ** 2;
+  }
+  return ab / Math.sqrt(aa * bb);
+}
+
+/** The same tower with other types: matrices encoded anew as `type` where its blocks fit the rows, or its values as F32. */
+async function converted(weights: Weights, type: 'BF16' | 'Q8_0' | 'F32', asFloats: boolean): Promise<Weights> {
+  const tensors = new Map(weights.tensors);
+  for (const [name, tensor] of weights.tensors) {
+    const columns = tensor.shape.at(-1)!;
+    const fits = type !== 'Q8_0' || (columns % 32 === 0 && name.endsWith('.weight'));
+    if (tensor.type !== 'F16' || !fits) continue;
+    const values = dequantize('F16', await tensor.read(0, tensor.byteLength));
+    const encoded = encode(type, values);
+    const bytes = asFloats ? encode('F32', dequantize(type, encoded)) : encoded;
+    tensors.set(name, {
+      ...tensor,
+      type: asFloats ? 'F32' : type,
+      byteLength: bytes.byteLength,
+      read: async (start, length) => bytes.slice(start, start + length),
+    });
+  }
+  return { ...weights, tensors };
+}
+
+function encode(type: 'BF16' | 'Q8_0' | 'F32', values: Float64Array): Uint8Array<ArrayBuffer> {
+  if (type === 'F32') return new Uint8Array(Float32Array.from(values).buffer);
+  if (type === 'BF16') {
+    const words = new Uint32Array(Float32Array.from(values).buffer);
+    return new Uint8Array(Uint16Array.from(words, (word) => word >>> 16).buffer);
+  }
+  const blocks = new DataView(new ArrayBuffer((values.length / 32) * 34));
+  for (let b = 0; b < values.length / 32; b++) {
+    const block = values.subarray(32 * b, 32 * (b + 1));
+    const scale = half(toHalf(Math.max(...block.map(Math.abs)) / 127));
+    blocks.setUint16(34 * b, toHalf(scale), true);
+    block.forEach((value, i) => {
+      blocks.setInt8(34 * b + 2 + i, scale === 0 ? 0 : Math.round(value / scale));
+    });
+  }
+  return new Uint8Array(blocks.buffer);
+}
+
+describe('VisionTower', () => {
+  test.each(['BF16', 'Q8_0', 'F32'] as const)('reads %s matrices as the values that they stand for', async (type) => {
+    const weights = await openWeights(await fixture('models/mmproj-f16.gguf'), { store: 'none' });
+    const image = golden.images[1];
+    const results: Float32Array[] = [];
+    for (const asFloats of [false, true]) {
+      const tower = await VisionTower.load(gpu, await converted(weights, type, asFloats));
+      const embeddings = await tower.embed(await golden.picture(image));
+      results.push(new Float32Array(await gpu.read(embeddings), 0, image.tokens * golden.n_embd));
+      embeddings.dispose();
+      tower.dispose();
+    }
+    expect(cosine(results[0], results[1])).toBeGreaterThan(0.999999);
+    // And not far from the tower that was encoded.
+    expect(cosine(results[0], golden.embeddings(image))).toBeGreaterThan(type === 'F32' ? 0.99999 : 0.99);
+    weights.close();
+  });
+
+  test('embeds the fixtures as the reference does, and gives its memory back', async () => {
+    const weights = await openWeights(await fixture('models/mmproj-f16.gguf'), { store: 'none' });
+    const tower = await VisionTower.load(gpu, weights);
+    const loaded = gpu.liveBuffers;
+    for (const image of golden.images) {
+      const embeddings = await tower.embed(await golden.picture(image));
+      const actual = new Float32Array(await gpu.read(embeddings), 0, image.tokens * golden.n_embd);
+      embeddings.dispose();
+      const expected = golden.embeddings(image);
+      for (let t = 0; t < image.tokens; t++) {
+        const [from, to] = [t * golden.n_embd, (t + 1) * golden.n_embd];
+        expect(
+          cosine(actual.subarray(from, to), expected.subarray(from, to)),
+          `${image.file}, token ${t}`,
+        ).toBeGreaterThan(0.99999);
+      }
+      expect(gpu.liveBuffers).toBe(loaded);
+    }
+    tower.dispose();
+    weights.close();
+    expect(gpu.liveBuffers).toBe(0);
+  });
+});
