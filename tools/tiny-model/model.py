@@ -133,7 +133,9 @@ class Rotary:
 def rotary(config: Config, positions: Tensor) -> Rotary:
     """@param positions [B, T, 3]: time, row, column, which differ within images alone"""
     pairs = config.rope_dim // 2
-    frequency = config.rope_base ** (-2.0 * torch.arange(pairs, dtype=torch.float64) / config.rope_dim)
+    frequency = config.rope_base ** (
+        -2.0 * torch.arange(pairs, dtype=torch.float64, device=positions.device) / config.rope_dim
+    )
     axis = [
         i % 3
         if i % 3 and i < 3 * config.rope_sections[i % 3]

@@ -40,9 +40,6 @@ from tokenizer import Tokenizer
 from vision import VisionConfig, VisionTower, picture_tensor, positions_with_pictures
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-CONVERSATIONS = 32
-"""Of a step."""
-MICRO_BATCH_TOKENS = 2048
 MTP_WEIGHT = 0.1
 BALANCE_WEIGHT = 0.01
 CHECKPOINT_SECONDS = 120
@@ -61,12 +58,15 @@ class Batch:
     positions: Tensor
     pictures: Tensor | None
 
+    def to(self, device: torch.device) -> Batch:
+        return Batch(*(part if part is None else part.to(device) for part in vars(self).values()))
 
-def micro_batches(examples: list[Encoded], pad: int) -> list[Batch]:
-    """Conversations of like length together, at most MICRO_BATCH_TOKENS with padding."""
+
+def micro_batches(examples: list[Encoded], pad: int, most: int) -> list[Batch]:
+    """Conversations of like length together, with padding at most so many tokens where they are more than one."""
     groups: list[list[Encoded]] = [[]]
     for example in sorted(examples, key=lambda example: -len(example.ids)):
-        if groups[-1] and len(groups[-1][0].ids) * (len(groups[-1]) + 1) > MICRO_BATCH_TOKENS:
+        if groups[-1] and len(groups[-1][0].ids) * (len(groups[-1]) + 1) > most:
             groups.append([])
         groups[-1].append(example)
     return [_batch(group, pad) for group in groups]
@@ -110,7 +110,7 @@ def losses(model: Model, tower: VisionTower | None, batch: Batch) -> Losses:
 
 
 @torch.no_grad()
-def held_out_loss(model: Model, tower: VisionTower | None, tokenizer: Tokenizer) -> float:
+def held_out_loss(model: Model, tower: VisionTower | None, tokenizer: Tokenizer, most: int) -> float:
     """Of the first held-out conversations of each category."""
     examples = [
         data.encode(conversation, tokenizer)
@@ -119,7 +119,8 @@ def held_out_loss(model: Model, tower: VisionTower | None, tokenizer: Tokenizer)
     ]
     if tower is not None:
         examples += [images.encode_seen(example, tokenizer) for example in images.evaluation(2, 16)]
-    batches = micro_batches(examples, tokenizer.id(images.PAD))
+    device = model.token_embd.weight.device
+    batches = [batch.to(device) for batch in micro_batches(examples, tokenizer.id(images.PAD), most)]
     total = sum(float(losses(model, tower, batch).main) for batch in batches)
     return total / sum(int(batch.learned.sum()) for batch in batches)
 
@@ -146,10 +147,11 @@ class Run:
         self.tokenizer = Tokenizer.load(data.TOKENIZER)
         self.folder = os.path.join(HERE, arguments.out)
         self.model = Model(Config(vocab=len(self.tokenizer.tokens))).initialize(arguments.seed)
+        self.device = torch.device(arguments.device)
         self.tower: VisionTower | None = None
         if arguments.images:
             self.tower = VisionTower(VisionConfig(projection=self.model.config.hidden)).initialize(arguments.seed)
-        self.all = nn.ModuleList([self.model, *([self.tower] if self.tower else [])])
+        self.all = nn.ModuleList([self.model, *([self.tower] if self.tower else [])]).to(self.device)
         self.optimizers = optimizers(self.all, arguments.muon_lr, arguments.adam_lr)
         self.progress = Progress()
         self.stopping = False
@@ -157,7 +159,7 @@ class Run:
         if os.path.exists(self.checkpoint):
             self._resume()
         elif arguments.start:
-            self.model.load_state_dict(torch.load(os.path.join(HERE, arguments.start))["model"])
+            self.model.load_state_dict(torch.load(os.path.join(HERE, arguments.start), map_location="cpu")["model"])
         self._open_curve()
 
     @property
@@ -188,12 +190,12 @@ class Run:
         """Sums and means of the step's losses, and the learning rate's share of its peak."""
         start, cpu_start = time.monotonic(), time.process_time()
         progress, args = self.progress, self.arguments
-        batches = micro_batches(self._examples(), self.tokenizer.id(images.PAD))
+        batches = micro_batches(self._examples(), self.tokenizer.id(images.PAD), args.micro_batch)
         learned = sum(int(batch.learned.sum()) for batch in batches)
         real = sum(int(batch.real.sum()) for batch in batches)
-        total = Losses(torch.zeros(()), torch.zeros(()), torch.zeros(()))
+        total = Losses(*(torch.zeros((), device=self.device) for _ in range(3)))
         for batch in batches:
-            part = losses(self.model, self.tower, batch)
+            part = losses(self.model, self.tower, batch.to(self.device))
             share = int(batch.real.sum()) / real
             ((part.main + MTP_WEIGHT * part.draft) / learned + BALANCE_WEIGHT * share * part.balance).backward()
             total.main += part.main.detach() / learned
@@ -216,7 +218,7 @@ class Run:
         p = self.progress
         held_out: float | None = None
         if p.step % self.arguments.evaluate_every == 0:
-            held_out = held_out_loss(self.model, self.tower, self.tokenizer)
+            held_out = held_out_loss(self.model, self.tower, self.tokenizer, self.arguments.micro_batch)
         row = [
             p.step, p.tokens, *(f"{float(x):.4f}" for x in (total.main, total.draft, total.balance)),
             "" if held_out is None else f"{held_out:.4f}", f"{rate:.4f}", f"{p.seconds:.1f}", f"{p.cpu_seconds:.1f}",
@@ -229,17 +231,17 @@ class Run:
     def _examples(self) -> list[Encoded]:
         """The step's conversations, which its number decides."""
         rng = random.Random(f"{self.arguments.seed} {self.progress.step}")
-        pictures = round(CONVERSATIONS * self.arguments.images)
+        pictures = round(self.arguments.conversations * self.arguments.images)
         examples = [images.encode_seen(images.seen(rng, False), self.tokenizer) for _ in range(pictures)]
         stream = data.stream(rng.getrandbits(63))
-        while len(examples) < CONVERSATIONS:
+        while len(examples) < self.arguments.conversations:
             example = data.encode(next(stream), self.tokenizer)
             if len(example.ids) <= self.model.config.context:
                 examples.append(example)
         return examples
 
     def _resume(self) -> None:
-        state: dict[str, Any] = torch.load(self.checkpoint)
+        state: dict[str, Any] = torch.load(self.checkpoint, map_location=self.device)
         self.model.load_state_dict(state["model"])
         if self.tower is not None:
             self.tower.load_state_dict(state["tower"])
@@ -264,6 +266,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=6000, help="of the whole schedule")
     parser.add_argument("--threads", type=int, default=1, help="more pay off on idle cores alone")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--conversations", type=int, default=32, help="of a step")
+    parser.add_argument("--micro-batch", type=int, default=2048, help="tokens, with padding, of one pass")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--muon-lr", type=float, default=0.015)
     parser.add_argument("--adam-lr", type=float, default=0.003)

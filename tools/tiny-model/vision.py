@@ -92,10 +92,12 @@ class VisionTower(nn.Module):
         rows, columns = patches.shape[2:]
         x = _merge_order(patches + self._positions(rows, columns)).flatten(1, 2)  # [B, P, W]
         dim = c.width // c.heads
-        frequency = 10000.0 ** (-2.0 * torch.arange(dim // 4) / (dim // 2))
-        grid = torch.stack(torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")).float()
+        frequency = 10000.0 ** (-2.0 * torch.arange(dim // 4, device=x.device) / (dim // 2))
+        grid = torch.stack(
+            torch.meshgrid(*(torch.arange(n, device=x.device) for n in (rows, columns)), indexing="ij")
+        ).float()
         place = _merge_order(grid.unsqueeze(0)).flatten(0, 2)  # [P, 2]
-        angle = (place.unsqueeze(-1) * frequency).flatten(1).to(x.device)  # [P, D / 2]
+        angle = (place.unsqueeze(-1) * frequency).flatten(1)  # [P, D / 2]
         cos, sin = angle.cos(), angle.sin()
         for block in self.blk:
             x = block(x, cos, sin)
