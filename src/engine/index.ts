@@ -1,6 +1,6 @@
 import { QwenError } from '../errors.ts';
 import { Gpu, type OpenGpuOptions } from '../gpu/index.ts';
-import type { ModelConfig } from '../model/config.ts';
+import { type ModelConfig, readConfig } from '../model/config.ts';
 import { loadTextModel } from '../model/text-model.ts';
 import { openWeights } from '../weights/index.ts';
 import type { GgufMetadata, TensorInfo, Weights } from '../weights/types.ts';
@@ -40,14 +40,15 @@ export async function loadTokenModel(
     const opened = weights;
     const meter = new ProgressMeter(weights, onProgress);
     meter.report('header', 0, 0, weights.name);
+    // Before the weights: a setting that cannot be should not cost a download first.
+    const info = {
+      ...describe(readConfig(weights), weights, gpu, precision, options.contextLength),
+      vision: options.mmproj !== undefined,
+    };
     const textModel = await loadTextModel(gpu, weights, {
       signal,
       onProgress: (loaded, total, file) => meter.report('weights', loaded, total, file),
     });
-    const info = {
-      ...describe(textModel.config, weights, gpu, precision, options.contextLength),
-      vision: options.mmproj !== undefined,
-    };
     meter.report('compile');
     const images = new ImageReader(gpu, {
       hidden: textModel.config.hidden,

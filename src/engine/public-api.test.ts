@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { testGpu } from '../../tools/test-gpu.ts';
 import { fixture, golden } from '../../tools/testing/fixtures.ts';
 import { type WatchedGpu, watchGpu } from '../../tools/testing/watched-gpu.ts';
-import { type ChatCompletion, Engine, type LoadProgress } from '../index.ts';
+import { type ChatCompletion, Engine, type LoadProgress, QwenError } from '../index.ts';
 
 /** Fixture models and their files: a dense one, and one of experts in shards. */
 const MODELS = {
@@ -132,5 +132,49 @@ describe.each(Object.entries(MODELS))('Engine on a given GPU with %s', (name, fi
     await expect(engine.tokenize('x')).rejects.toMatchObject({ code: 'disposed' });
     await expect(engine.completions.create({ prompt: [1] })).rejects.toMatchObject({ code: 'disposed' });
     await engine.dispose();
+  });
+});
+
+describe('a load that is given up', () => {
+  test.each(['header', 'weights', 'compile', 'ready'] as const)(
+    'in the phase “%s” ends with the signal’s reason and leaves no buffer alive',
+    async (phase) => {
+      const watched = watchGpu(await testGpu());
+      const controller = new AbortController();
+      const loading = Engine.load({
+        model: await fixture('models/dense-k.gguf'),
+        gpu: watched.gpu,
+        store: 'none',
+        signal: controller.signal,
+        onProgress: (report) => {
+          if (report.phase === phase) controller.abort();
+        },
+      });
+      await expect(loading).rejects.toMatchObject({ name: 'AbortError' });
+      // The signal ends the call at once; what it began is cleared away behind it.
+      await watched.gone();
+      expect(watched.liveBuffers).toBe(0);
+    },
+  );
+});
+
+describe('a load with a wrong setting', () => {
+  test('of contextLength is refused by that name before any weight is read', async () => {
+    const watched = watchGpu(await testGpu());
+    const model = await fixture('models/dense-k.gguf');
+    const phases: string[] = [];
+    const onProgress = ({ phase }: LoadProgress) => void phases.push(phase);
+    const loading = Engine.load({ model, gpu: watched.gpu, store: 'none', contextLength: 1e9, onProgress });
+    await expect(loading).rejects.toBeInstanceOf(QwenError);
+    await expect(loading).rejects.toMatchObject({ code: 'invalid-request', param: 'contextLength' });
+    expect(phases).not.toContain('weights');
+    await watched.gone();
+    expect(watched.liveBuffers).toBe(0);
+  });
+
+  test('of store is refused by that name', async () => {
+    const settings = { model: 'https://host.test/model.gguf', gpu: await testGpu(), store: 'attic' as 'none' };
+    const refused = { code: 'invalid-request', param: 'store', message: expect.stringContaining('attic') };
+    await expect(Engine.load(settings)).rejects.toMatchObject(refused);
   });
 });

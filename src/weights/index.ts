@@ -68,7 +68,11 @@ async function withStore<T>(kind: StoreKind, work: (store: ChunkStore) => Promis
 }
 
 function createStore(kind: StoreKind): ChunkStore {
-  return kind === 'indexeddb' ? new IndexedDbStore() : new MemoryStore();
+  if (kind === 'indexeddb') return new IndexedDbStore();
+  if (kind === 'none') return new MemoryStore();
+  throw new QwenError('invalid-request', `store is ${JSON.stringify(kind)}; it can be 'indexeddb' or 'none'.`, {
+    param: 'store',
+  });
 }
 
 /** Opens files one by one or side by side, and closes them all. */

@@ -13,6 +13,8 @@ export interface WatchedGpu {
   onSubmit: (count: number) => void;
   /** Called before each buffer is made, with its number from 1 on. */
   onBuffer: (count: number) => void;
+  /** Resolves when the devices made so far are gone, disposed or lost. */
+  gone(): Promise<unknown>;
   /** Loses the device that was made last: what a driver's crash looks like from here. */
   lose(): void;
 }
@@ -21,10 +23,10 @@ export interface WatchedGpu {
 export function watchGpu(gpu: GPU): WatchedGpu {
   const live = new Set<GPUBuffer>();
   let [madeBuffers, submits] = [0, 0];
-  let latest: GPUDevice | undefined;
+  const devices: GPUDevice[] = [];
 
   const watchDevice = (device: GPUDevice) => {
-    latest = device;
+    devices.push(device);
     const createBuffer = device.createBuffer.bind(device);
     const submit = device.queue.submit.bind(device.queue);
     device.createBuffer = (descriptor) => {
@@ -72,8 +74,9 @@ export function watchGpu(gpu: GPU): WatchedGpu {
     },
     onSubmit: (_count: number) => {},
     onBuffer: (_count: number) => {},
+    gone: () => Promise.all(devices.map(({ lost }) => lost)),
     lose() {
-      latest?.destroy();
+      devices.at(-1)?.destroy();
     },
   };
   return watched;
