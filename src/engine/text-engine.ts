@@ -60,7 +60,9 @@ export class TextEngine implements TokenModel {
     const sampler = new Sampler(sampling);
     const penalties = new PenaltyState(sampling, promptIds);
     const last = promptIds.length - 1;
-    const reused = await this.#begin(promptIds, images, signal);
+    // Prefixes are compared by token, and the tokens of different pictures are alike: such sequences are read whole.
+    const anew = images.length > 0 || this.#pictured;
+    const reused = anew ? await this.#readAnew(images, signal) : runner.prefix.resume(promptIds);
     this.#stats.reusedTokens += reused;
     for (const checkpoint of checkpoints ?? [last]) {
       if (checkpoint < runner.state.position || checkpoint > last) continue;
@@ -92,10 +94,8 @@ export class TextEngine implements TokenModel {
     }
   }
 
-  /** Sets the state for a prompt. @returns tokens that need not be read */
-  async #begin(promptIds: readonly number[], images: readonly PromptImage[], signal?: AbortSignal): Promise<number> {
-    // Prefixes are compared by token, and the tokens of different pictures are alike: such sequences are read whole.
-    if (images.length === 0 && !this.#pictured) return this.#runner.prefix.resume(promptIds);
+  /** Begins a sequence with pictures, or after one. */
+  async #readAnew(images: readonly PromptImage[], signal?: AbortSignal): Promise<0> {
     this.#runner.reset(await this.images.place(images, signal));
     this.#pictured = images.length > 0;
     return 0;
