@@ -198,15 +198,13 @@ test('a server without ranges works, with a warning', async ({ page }) => {
 test('a server works that hides its headers from other origins, refuses HEAD, is busy at times and drops connections', async ({
   page,
 }) => {
-  server.behave(PATH, {
-    cors: 'hidden',
-    head: false,
-    fail: { status: 503, times: 2 },
-    drop: { afterBytes: 300_000, times: 4 },
-  });
+  const drop = { afterBytes: 300_000, times: 4 };
+  server.behave(PATH, { cors: 'hidden', head: false, fail: { status: 503, times: 2 }, drop });
   await openDemo(page, model());
   await expectReady(page);
-  expect(server.count().bodyBytes, 'bytes sent').toBeLessThan(1.2 * fileBytes.length);
+  // A dropped connection may take with it all that it sent: a reset discards what the browser has not read yet.
+  const lost = drop.times * drop.afterBytes;
+  expect(server.count().bodyBytes, 'bytes sent').toBeLessThan(1.02 * fileBytes.length + lost);
   server.resetCounts();
   await page.reload();
   await expectReady(page);
