@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { testGpu } from '../../tools/test-gpu.ts';
 import { fixture, golden } from '../../tools/testing/fixtures.ts';
+import { GREEDY_SAMPLING } from '../../tools/testing/greedy.ts';
 import { Gpu, type OpenGpuOptions } from '../gpu/index.ts';
 import { loadTokenModel } from './index.ts';
 import type { GenerateOptions, TokenModel } from './types.ts';
@@ -20,16 +21,7 @@ const MODELS: Readonly<Record<string, readonly string[]>> = {
 const GREEDY: GenerateOptions = {
   maxTokens: 24,
   stopIds: new Set(),
-  sampling: {
-    temperature: 0,
-    topP: 1,
-    topK: 0,
-    minP: 0,
-    presencePenalty: 0,
-    frequencyPenalty: 0,
-    repetitionPenalty: 1,
-    logitBias: new Map(),
-  },
+  sampling: GREEDY_SAMPLING,
 };
 
 async function load(

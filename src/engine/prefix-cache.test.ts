@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { testGpu } from '../../tools/test-gpu.ts';
 import { fixture } from '../../tools/testing/fixtures.ts';
+import { GREEDY_SAMPLING } from '../../tools/testing/greedy.ts';
 import { type WatchedGpu, watchGpu } from '../../tools/testing/watched-gpu.ts';
 import { QwenError } from '../errors.ts';
 import type { Gpu } from '../gpu/index.ts';
@@ -19,16 +20,7 @@ const GREEDY: GenerateOptions = {
   maxTokens: 6,
   stopIds: new Set(),
   topLogprobs: 20,
-  sampling: {
-    temperature: 0,
-    topP: 1,
-    topK: 0,
-    minP: 0,
-    presencePenalty: 0,
-    frequencyPenalty: 0,
-    repetitionPenalty: 1,
-    logitBias: new Map(),
-  },
+  sampling: GREEDY_SAMPLING,
 };
 
 /** Same sums in passes of other lengths, so other kernels and another order: the bound of whole against stepped passes. */

@@ -1,6 +1,7 @@
 import type { Bindable, Gpu, Recorder, ShaderVariant } from '../gpu/index.ts';
 import { foldGrid } from './lanes.ts';
 import { expertMatvec, matvec, type Routed } from './matvec.ts';
+import { expertProductParams, productParams } from './product-params.ts';
 import type { WeightMatrix } from './weight-matrix.ts';
 
 /** Which product for many tokens, and the rows and tokens a workgroup of it makes. */
@@ -60,18 +61,7 @@ export function matmul(
     rec.dispatch(
       variant(w, shape, { f16, experts: false }),
       { ...w.bindings(part), activations: x, products: y },
-      {
-        rows: part.count,
-        chunks: w.chunks,
-        row_offset: offset + part.first,
-        row_stride: stride,
-        accumulate: Number(accumulate),
-        tokens,
-        x_share: 1,
-        first_slot: 0,
-        slot_count: 0,
-        max_tiles: 0,
-      },
+      productParams(w, part, { tokens, accumulate, stride, offset }),
       foldGrid(rec.gpu, Math.ceil(part.count / shape.rows), Math.ceil(tokens / shape.tokens)),
       { weights: w.label, weightBytes: (w.bytes * part.count) / w.rows },
     );
@@ -115,18 +105,7 @@ export function expertMatmul(
     rec.dispatch(
       variant(w, shape, { f16, experts: true }),
       { ...w.bindings(part), activations: x, products: y, routing },
-      {
-        rows: w.rows,
-        chunks: w.chunks,
-        row_offset: 0,
-        row_stride: w.rows,
-        accumulate: 0,
-        tokens: pairs,
-        x_share: xShare,
-        first_slot: part.first,
-        slot_count: part.count,
-        max_tiles: maxTiles,
-      },
+      expertProductParams(w, part, { pairs, xShare, maxTiles }),
       foldGrid(rec.gpu, Math.ceil(w.rows / shape.rows), maxTiles),
       { weights: w.label, weightBytes: w.bytes * part.count },
     );

@@ -1,5 +1,6 @@
 import type { Bindable, Gpu, Recorder, ShaderVariant } from '../gpu/index.ts';
 import { foldGrid } from './lanes.ts';
+import { expertProductParams, productParams } from './product-params.ts';
 import type { WeightMatrix } from './weight-matrix.ts';
 
 export interface MatvecShape {
@@ -53,18 +54,7 @@ export function matvec(
     rec.dispatch(
       variant(rec.gpu, w, shape, false),
       { ...w.bindings(part), activations: x, products: y },
-      {
-        rows: part.count,
-        chunks: w.chunks,
-        row_offset: offset + part.first,
-        row_stride: stride,
-        accumulate: Number(accumulate),
-        tokens,
-        x_share: 1,
-        first_slot: 0,
-        slot_count: 0,
-        max_tiles: 0,
-      },
+      productParams(w, part, { tokens, accumulate, stride, offset }),
       foldGrid(rec.gpu, Math.ceil(part.count / shape.rows), tokens),
       { weights: w.label, weightBytes: (w.bytes * part.count) / w.rows },
     );
@@ -88,18 +78,7 @@ export function expertMatvec(
     rec.dispatch(
       variant(rec.gpu, w, shape, true),
       { ...w.bindings(part), activations: x, products: y, slots },
-      {
-        rows: w.rows,
-        chunks: w.chunks,
-        row_offset: 0,
-        row_stride: w.rows,
-        accumulate: 0,
-        tokens: pairs,
-        x_share: xShare,
-        first_slot: part.first,
-        slot_count: part.count,
-        max_tiles: 0,
-      },
+      expertProductParams(w, part, { pairs, xShare }),
       foldGrid(rec.gpu, Math.ceil(w.rows / shape.rows), pairs),
       { weights: w.label, weightBytes: part.first === 0 ? w.bytes * pairs : 0 },
     );
