@@ -11,9 +11,15 @@ export interface ChatToolCall {
   function: { name: string; arguments: string };
 }
 
+/** A piece of what the user says. Pictures and videos are files, or addresses. */
+export type ChatContentPart =
+  | { type: 'text'; text: string }
+  | { type: 'image_url'; image_url: { url: string | Blob } }
+  | { type: 'video_url'; video_url: { url: string | Blob } };
+
 export interface ChatRequestMessage {
   role: 'system' | 'user' | 'assistant' | 'tool';
-  content: string;
+  content: string | ChatContentPart[];
   reasoning_content?: string;
   tool_calls?: ChatToolCall[];
   tool_call_id?: string;
@@ -47,8 +53,20 @@ export interface ChatStreamChunk {
   usage?: { prompt_tokens: number; completion_tokens: number } | null;
 }
 
+/** What a picture or a video takes, at the size at which the model sees it. */
+export interface MediaCost {
+  readonly tokens: number;
+  readonly width: number;
+  readonly height: number;
+  /** Of a video: pictures that are taken from it, and its length. */
+  readonly frames?: number;
+  readonly seconds?: number;
+}
+
 export interface ChatEngine {
   readonly info: ModelInfo;
+  /** Without it the cost of attachments is not shown. */
+  countMediaTokens?(source: string | Blob): Promise<MediaCost>;
   readonly chat: {
     readonly completions: {
       create(

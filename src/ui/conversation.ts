@@ -3,13 +3,16 @@
  * the engine's public surface and nothing of how it is drawn.
  */
 import type { EngineStats } from '../engine/types.ts';
-import type { ChatEngine, ChatRequestMessage, ChatStreamChunk, ChatToolCall } from './chat-engine.ts';
+import { type Attachment, messageContent, readContent } from './attachment.ts';
+import type { ChatContentPart, ChatEngine, ChatRequestMessage, ChatStreamChunk, ChatToolCall } from './chat-engine.ts';
+import { errorCode } from './error-text.ts';
 import { asToolCall, type ChatTool, NOT_RUN, runTool, type ToolRun } from './tools.ts';
 
 /** A message as OpenAI shapes it; what `<qwen-chat>.messages` gives and takes. */
 export interface ChatMessage {
   role: 'user' | 'assistant' | 'tool';
-  content: string;
+  /** Parts where pictures or videos go with the text; their `url` is a `File` or `Blob`, or an address. */
+  content: string | ChatContentPart[];
   reasoning_content?: string;
   tool_calls?: ChatToolCall[];
   /** Of the call whose result a `tool` message is. */
@@ -20,6 +23,9 @@ export interface UserTurn {
   readonly role: 'user';
   readonly id: number;
   readonly content: string;
+  readonly attachments: readonly Attachment[];
+  /** The model could not read the attachments: later requests leave them out, or they would fail too. */
+  readonly unseen?: boolean;
 }
 
 export interface AnswerTurn {
@@ -66,6 +72,10 @@ export interface AnswerFigures {
   readonly promptTokens: number;
   readonly reusedTokens: number;
   readonly completionTokens: number;
+  /** Pictures and videos of the prompt: what they take of it, how many the vision tower ran for, and how many it had read before. */
+  readonly mediaTokens: number;
+  readonly mediaRead: number;
+  readonly mediaRemembered: number;
 }
 
 export interface AskOptions {
@@ -77,6 +87,8 @@ export interface AskOptions {
 }
 
 const MAX_TOOL_STEPS = 8;
+/** Errors of the attachments themselves: asking again would not help. */
+const CANNOT_SEE: ReadonlySet<string> = new Set(['bad-image', 'no-vision']);
 
 export function isRunning(turn: Turn | undefined): boolean {
   return turn?.role === 'assistant' && ['reading', 'thinking', 'answering', 'calling'].includes(turn.phase);
@@ -98,7 +110,10 @@ export class Conversation {
   get messages(): ChatMessage[] {
     return this.turns.flatMap((turn): ChatMessage[] => {
       const { role, content } = turn;
-      if (role === 'user') return content === '' ? [] : [{ role, content }];
+      if (role === 'user') {
+        const said = messageContent(content, turn.attachments);
+        return said === '' ? [] : [{ role, content: said }];
+      }
       if (content === '' && turn.reasoning === '' && turn.calls.length === 0) return [];
       const message: ChatMessage = { role, content };
       if (turn.reasoning) message.reasoning_content = turn.reasoning;
@@ -108,11 +123,12 @@ export class Conversation {
 
   set messages(messages: readonly ChatMessage[]) {
     this.stop();
-    const results = new Map(messages.map((message) => [message.tool_call_id, message.content]));
+    const results = new Map(messages.map((message) => [message.tool_call_id, readContent(message.content ?? '').text]));
     this.turns = messages
       .filter(({ role }) => role !== 'tool')
       .map(({ role, content, reasoning_content = '', tool_calls = [] }): Turn => {
-        if (role === 'user') return { role, id: ++lastId, content };
+        const { text, attachments } = readContent(content ?? '');
+        if (role === 'user') return { role, id: ++lastId, content: text, attachments };
         const calls = tool_calls.map(({ id, function: { name, arguments: json } }): ToolRun => {
           const result = results.get(id);
           return { id, name, arguments: json, state: result === undefined ? 'not-run' : 'done', result };
@@ -120,7 +136,7 @@ export class Conversation {
         return {
           role: 'assistant',
           id: ++lastId,
-          content: content ?? '',
+          content: text,
           reasoning: reasoning_content,
           calls,
           phase: 'done',
@@ -135,17 +151,28 @@ export class Conversation {
   }
 
   /** Says `text`, and resolves with the answer, however it ended. */
-  ask(engine: ChatEngine, text: string, options: AskOptions): Promise<AnswerTurn> {
-    this.turns = [...this.turns, { role: 'user', id: ++lastId, content: text }];
+  ask(
+    engine: ChatEngine,
+    text: string,
+    options: AskOptions,
+    attachments: readonly Attachment[] = [],
+  ): Promise<AnswerTurn> {
+    this.turns = [...this.turns, { role: 'user', id: ++lastId, content: text, attachments }];
     return this.answer(engine, options);
   }
 
   /** Answers the last message of the user again, or one that replaces it. */
-  askAgain(engine: ChatEngine, options: AskOptions, text?: string): Promise<AnswerTurn> {
+  askAgain(
+    engine: ChatEngine,
+    options: AskOptions,
+    text?: string,
+    attachments: readonly Attachment[] = this.lastUserTurn?.attachments ?? [],
+  ): Promise<AnswerTurn> {
     const last = this.lastUserTurn;
     if (!last) throw new Error('There is no message to answer.');
     const before = this.turns.slice(0, this.turns.indexOf(last));
-    this.turns = [...before, text === undefined ? last : { ...last, id: ++lastId, content: text }];
+    const again: UserTurn = { ...last, attachments, unseen: undefined };
+    this.turns = [...before, text === undefined ? again : { ...again, id: ++lastId, content: text }];
     return this.answer(engine, options);
   }
 
@@ -197,6 +224,12 @@ export class Conversation {
     return current;
   }
 
+  private markUnseen(): void {
+    const { lastUserTurn } = this;
+    if (!lastUserTurn || lastUserTurn.attachments.length === 0) return;
+    this.turns = this.turns.map((turn) => (turn === lastUserTurn ? { ...lastUserTurn, unseen: true } : turn));
+  }
+
   private show(next: AnswerTurn): void {
     this.turns = this.turns.map((each) => (each.id === next.id ? next : each));
     this.changed();
@@ -208,7 +241,8 @@ export class Conversation {
     { thinking, system, tools = [] }: AskOptions,
     signal: AbortSignal,
   ): Promise<AnswerTurn> {
-    const messages = requestMessages(this.turns, system);
+    const shownTurns = this.turns;
+    const messages = requestMessages(shownTurns, system);
     let turn: AnswerTurn = {
       role: 'assistant',
       id: ++lastId,
@@ -269,6 +303,7 @@ export class Conversation {
       if (phase === 'failed') error = caught;
     }
     streaming = false;
+    if (CANNOT_SEE.has(errorCode(error) ?? '')) this.markUnseen();
     const endedAt = performance.now();
     turn = { ...turn, phase, error, thinkingMs: turn.thinkingMs ?? thinkingTime(turn, endedAt) };
     if (phase !== 'calling') turn = { ...turn, calls: turn.calls.map((call) => ({ ...call, state: 'not-run' })) };
@@ -281,6 +316,7 @@ export class Conversation {
           usage,
           firstTokenAt - turn.askedAt,
           endedAt - firstTokenAt,
+          await countMedia(engine, shownTurns),
         ),
       };
     }
@@ -337,9 +373,30 @@ function requestMessages(turns: readonly Turn[], system: string): ChatRequestMes
       if (turn.reasoning) message.reasoning_content = turn.reasoning;
       return withCalls(message, turn.calls);
     }
-    return content.trim() === '' ? [] : [{ role, content }];
+    const said = role === 'user' ? messageContent(content, seenAttachments(turn)) : content;
+    return typeof said === 'string' && said.trim() === '' ? [] : [{ role, content: said }];
   });
   return system.trim() === '' ? said : [{ role: 'system', content: system }, ...said];
+}
+
+function seenAttachments(turn: Turn): readonly Attachment[] {
+  return turn.role === 'user' && !turn.unseen ? turn.attachments : [];
+}
+
+/** Attachments of a request, and what they take of its prompt. An engine that does not count leaves the sum at 0. */
+async function countMedia(engine: ChatEngine, turns: readonly Turn[]): Promise<{ count: number; tokens: number }> {
+  const attachments = turns.flatMap(seenAttachments);
+  const tokens = await Promise.all(
+    attachments.map(async ({ tokens, source }) => {
+      if (tokens !== undefined) return tokens;
+      try {
+        return (await engine.countMediaTokens?.(source))?.tokens ?? 0;
+      } catch {
+        return 0; // An engine that is gone counts no more; the answer stands all the same.
+      }
+    }),
+  );
+  return { count: attachments.length, tokens: tokens.reduce((sum, each) => sum + each, 0) };
 }
 
 /** An engine that was unloaded meanwhile has no figures any more; an answer stands all the same. */
@@ -354,7 +411,9 @@ function figures(
   usage: { prompt_tokens: number; completion_tokens: number } | undefined,
   firstTokenMs: number,
   restMs: number,
+  media: { count: number; tokens: number },
 ): AnswerFigures {
+  const mediaRead = Math.min(media.count, (after?.visionRuns ?? 0) - (before?.visionRuns ?? 0));
   const completionTokens = usage?.completion_tokens ?? (after?.completionTokens ?? 0) - (before?.completionTokens ?? 0);
   return {
     decodeTokensPerSecond:
@@ -365,6 +424,9 @@ function figures(
     promptTokens: usage?.prompt_tokens ?? (after?.promptTokens ?? 0) - (before?.promptTokens ?? 0),
     reusedTokens: (after?.reusedTokens ?? 0) - (before?.reusedTokens ?? 0),
     completionTokens,
+    mediaTokens: media.tokens,
+    mediaRead,
+    mediaRemembered: media.count - mediaRead,
   };
 }
 

@@ -6,6 +6,7 @@ import { errorBox } from './error-box.ts';
 import { errorCode } from './error-text.ts';
 import { icons } from './icons.ts';
 import './markdown-view.ts';
+import { messageMedia } from './message-media.ts';
 import { ChatPart, define } from './part.ts';
 import { strings } from './strings.ts';
 import './thinking-block.ts';
@@ -28,9 +29,12 @@ export class MessageView extends ChatPart {
   private userMessage(turn: UserTurn): TemplateResult {
     return html`
       <article class="message user" part="message message-user" aria-label=${strings.you}>
-        <div class="bubble" part="bubble">${turn.content}</div>
+        <div class="said">
+          ${messageMedia(turn, (index) => this.tell('chat-open-media', { attachments: turn.attachments, index }))}
+          ${turn.content ? html`<div class="bubble" part="bubble">${turn.content}</div>` : nothing}
+        </div>
         <div class="actions">
-          ${this.copyButton(turn.content, strings.copyMessage)}
+          ${turn.content ? this.copyButton(turn.content, strings.copyMessage) : nothing}
           ${this.repeatable ? this.iconButton(icons.edit, strings.edit, () => this.tell('chat-edit-last')) : nothing}
         </div>
       </article>`;
@@ -106,6 +110,11 @@ export class MessageView extends ChatPart {
       case 'worker-crashed':
       case 'disposed':
         return errorBox(error, { actions: button(strings.loadAgain, 'chat-reload') });
+      case 'bad-image':
+      case 'no-vision':
+        return errorBox(error, {
+          actions: [button(strings.edit, 'chat-edit-last'), button(strings.retry, 'chat-regenerate')],
+        });
       default:
         return errorBox(error, { actions: button(strings.retry, 'chat-regenerate') });
     }
@@ -147,8 +156,16 @@ export const messageStyles = css`
   qwen-message:first-child .message.user {
     margin-block-start: 0;
   }
-  .bubble {
+  .said {
+    display: flex;
+    flex-direction: column;
+    align-items: end;
+    gap: 6px;
     max-width: 85%;
+    min-width: 0;
+  }
+  .bubble {
+    max-width: 100%;
     min-width: 0;
     padding: 8px 14px;
     border-radius: var(--_radius);
