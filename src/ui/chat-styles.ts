@@ -105,7 +105,8 @@ const frameStyles = css`
     padding: 24px;
     border: 2px dashed var(--_accent);
     border-radius: var(--_radius);
-    background: color-mix(in oklab, var(--_background) 88%, transparent);
+    background: color-mix(in oklab, var(--_background) 94%, transparent);
+    backdrop-filter: blur(6px);
     font-weight: 600;
     text-align: center;
     text-wrap: balance;

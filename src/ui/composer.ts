@@ -232,6 +232,9 @@ export const composerStyles = css`
     align-items: center;
     gap: 4px;
   }
+  .field-row :focus-visible {
+    outline-offset: -2px;
+  }
   .attach {
     width: 36px;
     height: 36px;

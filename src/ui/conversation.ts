@@ -87,8 +87,6 @@ export interface AskOptions {
 }
 
 const MAX_TOOL_STEPS = 8;
-/** Errors of the attachments themselves: asking again would not help. */
-const CANNOT_SEE: ReadonlySet<string> = new Set(['bad-image', 'no-vision']);
 
 export function isRunning(turn: Turn | undefined): boolean {
   return turn?.role === 'assistant' && ['reading', 'thinking', 'answering', 'calling'].includes(turn.phase);
@@ -224,12 +222,6 @@ export class Conversation {
     return current;
   }
 
-  private markUnseen(): void {
-    const { lastUserTurn } = this;
-    if (!lastUserTurn || lastUserTurn.attachments.length === 0) return;
-    this.turns = this.turns.map((turn) => (turn === lastUserTurn ? { ...lastUserTurn, unseen: true } : turn));
-  }
-
   private show(next: AnswerTurn): void {
     this.turns = this.turns.map((each) => (each.id === next.id ? next : each));
     this.changed();
@@ -303,7 +295,12 @@ export class Conversation {
       if (phase === 'failed') error = caught;
     }
     streaming = false;
-    if (CANNOT_SEE.has(errorCode(error) ?? '')) this.markUnseen();
+    const unseen = unseenTurns(error, shownTurns, messages);
+    if (unseen.size > 0) {
+      this.turns = this.turns.map((each) =>
+        each.role === 'user' && unseen.has(each.id) ? { ...each, unseen: true } : each,
+      );
+    }
     const endedAt = performance.now();
     turn = { ...turn, phase, error, thinkingMs: turn.thinkingMs ?? thinkingTime(turn, endedAt) };
     if (phase !== 'calling') turn = { ...turn, calls: turn.calls.map((call) => ({ ...call, state: 'not-run' })) };
@@ -377,6 +374,20 @@ function requestMessages(turns: readonly Turn[], system: string): ChatRequestMes
     return typeof said === 'string' && said.trim() === '' ? [] : [{ role, content: said }];
   });
   return system.trim() === '' ? said : [{ role: 'system', content: system }, ...said];
+}
+
+/** Ids of the messages whose attachments an error is about: sent again they would make every further request fail. */
+function unseenTurns(error: unknown, turns: readonly Turn[], messages: readonly ChatRequestMessage[]): Set<number> {
+  const code = errorCode(error);
+  const withMedia = turns.filter((turn) => seenAttachments(turn).length > 0);
+  if (code === 'no-vision') return new Set(withMedia.map(({ id }) => id));
+  if (code !== 'bad-image') return new Set();
+  const [, index] = /^messages\[(\d+)\]/.exec(String((error as { param?: unknown }).param)) ?? [];
+  const place = messages
+    .slice(0, index === undefined ? messages.length : Number(index) + 1)
+    .filter(({ content }) => typeof content !== 'string').length;
+  const turn = withMedia[place - 1];
+  return new Set(turn ? [turn.id] : []);
 }
 
 function seenAttachments(turn: Turn): readonly Attachment[] {

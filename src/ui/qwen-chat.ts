@@ -172,6 +172,7 @@ export class QwenChat extends LitElement {
    * are not attached. Resolves when all have been looked at.
    */
   async attach(files: readonly File[]): Promise<void> {
+    await this.updateComplete;
     await this.composer.attach(files.map(named));
     this.focus();
   }
