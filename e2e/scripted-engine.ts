@@ -84,6 +84,8 @@ export function scriptedEngine(...scripts: Script[]): ChatEngine {
       bytesFromNetwork: 0,
       bytesFromStore: 5.4e9,
       visionRuns: 0,
+      visionCached: 0,
+      visionMs: 0,
       draftedTokens: 0,
       acceptedTokens: 0,
     }),

@@ -138,5 +138,6 @@ export const errorTitles: Record<QwenErrorCode, string> = {
   'context-overflow': 'The conversation is longer than the model’s context',
   'no-vision': 'This model cannot see images',
   'bad-image': 'This is not an image that can be read',
+  'bad-video': 'This is not a video that can be played here',
   disposed: 'The model has been unloaded',
 };
