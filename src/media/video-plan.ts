@@ -12,6 +12,8 @@ const MIN_PIXELS = 4096;
 const MAX_PIXELS = 25_165_824;
 /** Tokens of one pair at most: without a bound of its own, a short video would spend all the pixels on few frames. */
 const MAX_PAIR_TOKENS = 768;
+/** Relative; 29.97 is a rate of its own. */
+const WHOLE_RATE_SLACK = 5e-4;
 /** Frames that one patch covers. */
 const FRAMES_PER_PATCH = 2;
 
@@ -54,13 +56,21 @@ function frameTimes(
   { seconds, frameSeconds }: VideoFacts,
   { fps = FPS, maxFrames = MAX_FRAMES }: VideoOptions,
 ): number[] {
-  const all = Math.max(1, Math.round(seconds / frameSeconds));
-  const wanted = Math.max(Math.floor(all * frameSeconds * fps), MIN_FRAMES);
+  const rate = frameRate(frameSeconds);
+  const all = Math.max(1, Math.round(seconds * rate));
+  const wanted = Math.max(Math.floor((all / rate) * fps), MIN_FRAMES);
   const count = Math.min(wanted, maxFrames, MAX_FRAMES, all);
   return Array.from({ length: count }, (_, i) => {
     const index = count === 1 ? 0 : roundHalfEven((i * (all - 1)) / (count - 1));
-    return index * frameSeconds;
+    return index / rate;
   });
+}
+
+/** Files hold times in milli- or microseconds, so a rate comes out as 29.9997: near a whole one, that is meant. */
+function frameRate(frameSeconds: number): number {
+  const rate = 1 / frameSeconds;
+  const whole = Math.round(rate);
+  return Math.abs(rate - whole) < WHOLE_RATE_SLACK * rate ? whole : rate;
 }
 
 /** As `targetSize`, with the bounds on the pixels of all frames. */
