@@ -75,11 +75,9 @@ export function scriptedEngine(...scripts: Script[]): ChatEngine {
         },
       },
     },
-    countMediaTokens: async (source) => {
-      if (source instanceof Blob && source.type.startsWith('video/')) {
-        return { tokens: 96, width: 128, height: 96, frames: 8, seconds: 2 };
-      }
-      const { width, height } = await createImageBitmap(source as Blob);
+    countMediaTokens: async (part) => {
+      if (part.type === 'video_url') return { tokens: 96, width: 128, height: 96, frames: 8, seconds: 2 };
+      const { width, height } = await createImageBitmap(part.image_url.url as Blob);
       const across = (pixels: number) => Math.max(1, Math.round(pixels / 32));
       return { tokens: across(width) * across(height), width: across(width) * 32, height: across(height) * 32 };
     },
@@ -102,6 +100,8 @@ export function scriptedEngine(...scripts: Script[]): ChatEngine {
       bytesFromNetwork: 0,
       bytesFromStore: 5.4e9,
       visionRuns: seen.size,
+      visionCached: 0,
+      visionMs: 0,
       draftedTokens: 0,
       acceptedTokens: 0,
     }),

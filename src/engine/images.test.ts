@@ -31,7 +31,7 @@ function imagesOf({ parts, ids }: VisionCase): { images: PromptImage[]; asked: (
       at = first + image.tokens;
       const pixels = async () => {
         asked++;
-        return (await golden.picture(image)).rgba;
+        return golden.picture(image);
       };
       return { first, key: image.file, width: image.width, height: image.height, pixels };
     });

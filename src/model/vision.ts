@@ -115,6 +115,15 @@ export interface VisionPicture {
   readonly height: number;
   /** `[height, width]` RGBA; alpha is not read. */
   readonly rgba: Uint8Array<ArrayBuffer>;
+  /** The second frame of a pair, of a video; a still picture is its own second frame. */
+  readonly second?: Uint8Array<ArrayBuffer>;
+}
+
+/** Most pixels of a picture, as this device's limits allow. */
+export function maxVisionPixels(gpu: Pick<Gpu, 'limits'>, { width, patchSize }: VisionConfig): number {
+  const { maxStorageBufferBindingSize, maxBufferSize } = gpu.limits;
+  const patches = Math.min(maxStorageBufferBindingSize, maxBufferSize) / (padded(width) * 4);
+  return Math.floor(patches) * patchSize ** 2;
 }
 
 /** Patches that one dispatch of a row-wise product takes: bounds the memory of the wide intermediate results. */
@@ -130,24 +139,26 @@ export class VisionTower {
   ) {}
 
   /** Uploads a tower. @throws QwenError; nothing stays allocated after a failure */
-  static async load(gpu: Gpu, weights: Weights, signal?: AbortSignal): Promise<VisionTower> {
+  static async load(
+    gpu: Gpu,
+    weights: Weights,
+    { signal, onLoaded }: { signal?: AbortSignal; onLoaded?: (loadedBytes: number, totalBytes: number) => void } = {},
+  ): Promise<VisionTower> {
     const config = readVisionConfig(weights);
     const loader = new TensorLoader(gpu, weights);
     try {
       const tensors = towerTensors(loader, config);
-      await loader.load(() => {}, signal);
+      const { totalBytes } = loader;
+      let loadedBytes = 0;
+      await loader.load((bytes) => {
+        loadedBytes += bytes;
+        onLoaded?.(loadedBytes, totalBytes);
+      }, signal);
       return new VisionTower(config, gpu, loader, tensors);
     } catch (error) {
       loader.disposeOwned();
       throw error;
     }
-  }
-
-  /** Most pixels of a picture, as this device's limits allow. */
-  get maxPixels(): number {
-    const { maxStorageBufferBindingSize, maxBufferSize } = this.gpu.limits;
-    const patches = Math.min(maxStorageBufferBindingSize, maxBufferSize) / (padded(this.config.width) * 4);
-    return Math.floor(patches) * this.config.patchSize ** 2;
   }
 
   /**
@@ -317,13 +328,14 @@ class TowerRun {
     for (const resource of this.#owned.splice(0)) resource.dispose();
   }
 
-  /** x = patch embedding of both frames, which are alike in an image, + bias + position. */
+  /** x = patch embedding of both frames, which are alike in a still picture, + bias + position. */
   #embedPatches(rec: Recorder, x: GpuBuffer): void {
     const { config, tensors, f16 } = this;
     const { width, patchSize, points } = config;
     const [height, gridWidth] = this.#grid;
     const taps = 3 * patchSize ** 2;
-    const pixels = this.#upload('pixels', this.picture.rgba);
+    const first = this.#upload('pixels', this.picture.rgba);
+    const second = this.picture.second && this.#upload('second pixels', this.picture.second);
     const patches = this.#rows('taps', Math.min(RUN_PATCHES, this.#patches), taps); // [run, 3·P²]
     const position = {
       grid: tensors.position,
@@ -333,8 +345,9 @@ class TowerRun {
     };
     for (const run of this.#runs()) {
       const rows = this.#slice(x, run);
-      visionPatches(rec, pixels, patches, run, config);
+      visionPatches(rec, first, patches, run, config);
       product(rec, tensors.patch[0], patches, rows, run.count, { stride: this.#stride, f16 });
+      if (second) visionPatches(rec, second, patches, run, config);
       product(rec, tensors.patch[1], patches, rows, run.count, { stride: this.#stride, f16, accumulate: true });
       visionPosition(rec, position, rows, run, { points, columns: width, stride: this.#stride });
     }

@@ -1,5 +1,5 @@
 /** Pictures and videos that go with a message: how they lie in OpenAI's content parts, and what is known of each. */
-import type { ChatContentPart } from './chat-engine.ts';
+import type { ChatContentPart, ChatMediaPart } from './chat-engine.ts';
 import { strings } from './strings.ts';
 
 export type MediaKind = 'image' | 'video';
@@ -19,6 +19,8 @@ export interface Attachment {
   readonly preview?: string | Blob;
   /** What it takes of the context, once the engine has counted. */
   readonly tokens?: number;
+  /** Of a video: pictures that the model sees of it. */
+  readonly frames?: number;
 }
 
 let lastId = 0;
@@ -27,13 +29,14 @@ export function nextAttachmentId(): number {
   return ++lastId;
 }
 
+export function mediaPart({ kind, source: url }: Attachment): ChatMediaPart {
+  return kind === 'image' ? { type: 'image_url', image_url: { url } } : { type: 'video_url', video_url: { url } };
+}
+
 /** What the model is told: the pictures first, then what is said about them. */
 export function messageContent(text: string, attachments: readonly Attachment[]): string | ChatContentPart[] {
   if (attachments.length === 0) return text;
-  const parts = attachments.map(
-    ({ kind, source: url }): ChatContentPart =>
-      kind === 'image' ? { type: 'image_url', image_url: { url } } : { type: 'video_url', video_url: { url } },
-  );
+  const parts = attachments.map(mediaPart);
   return text.trim() === '' ? parts : [...parts, { type: 'text', text }];
 }
 

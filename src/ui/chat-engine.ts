@@ -11,11 +11,13 @@ export interface ChatToolCall {
   function: { name: string; arguments: string };
 }
 
-/** A piece of what the user says. Pictures and videos are files, or addresses. */
-export type ChatContentPart =
-  | { type: 'text'; text: string }
+/** A picture or a video: a file, or its address. */
+export type ChatMediaPart =
   | { type: 'image_url'; image_url: { url: string | Blob } }
   | { type: 'video_url'; video_url: { url: string | Blob } };
+
+/** A piece of what the user says. */
+export type ChatContentPart = { type: 'text'; text: string } | ChatMediaPart;
 
 export interface ChatRequestMessage {
   role: 'system' | 'user' | 'assistant' | 'tool';
@@ -63,15 +65,23 @@ export interface MediaCost {
   readonly seconds?: number;
 }
 
+/** What is done before the first token, and how far it is; `total` is 0 while it is not known. */
+export interface MediaProgress {
+  /** `tower`: bytes of the vision tower; `download`: bytes of a video; `vision`: pictures that have been looked at. */
+  readonly phase: 'tower' | 'download' | 'vision';
+  readonly loaded: number;
+  readonly total: number;
+}
+
 export interface ChatEngine {
   readonly info: ModelInfo;
   /** Without it the cost of attachments is not shown. */
-  countMediaTokens?(source: string | Blob): Promise<MediaCost>;
+  countMediaTokens?(part: ChatMediaPart): Promise<MediaCost>;
   readonly chat: {
     readonly completions: {
       create(
         request: ChatStreamRequest,
-        options?: { signal?: AbortSignal },
+        options?: { signal?: AbortSignal; onMediaProgress?: (progress: MediaProgress) => void },
       ): AsyncIterable<ChatStreamChunk> | Promise<AsyncIterable<ChatStreamChunk>>;
     };
   };

@@ -3,8 +3,15 @@
  * the engine's public surface and nothing of how it is drawn.
  */
 import type { EngineStats } from '../engine/types.ts';
-import { type Attachment, messageContent, readContent } from './attachment.ts';
-import type { ChatContentPart, ChatEngine, ChatRequestMessage, ChatStreamChunk, ChatToolCall } from './chat-engine.ts';
+import { type Attachment, mediaPart, messageContent, readContent } from './attachment.ts';
+import type {
+  ChatContentPart,
+  ChatEngine,
+  ChatRequestMessage,
+  ChatStreamChunk,
+  ChatToolCall,
+  MediaProgress,
+} from './chat-engine.ts';
 import { errorCode } from './error-text.ts';
 import { asToolCall, type ChatTool, NOT_RUN, runTool, type ToolRun } from './tools.ts';
 
@@ -40,6 +47,8 @@ export interface AnswerTurn {
   readonly phase: AnswerPhase;
   /** When the request was sent (`performance.now()`). */
   readonly askedAt: number;
+  /** What is done before the model can read: its vision tower loads, pictures are looked at. */
+  readonly preparing?: MediaProgress;
   /** When the first thought came, and how long thinking took once it is over. */
   readonly thinkingSince?: number;
   readonly thinkingMs?: number;
@@ -72,7 +81,10 @@ export interface AnswerFigures {
   readonly promptTokens: number;
   readonly reusedTokens: number;
   readonly completionTokens: number;
-  /** Pictures and videos of the prompt: what they take of it, how many the vision tower ran for, and how many it had read before. */
+  /**
+   * Pictures and videos of the prompt: what they take of it, how many the model looked at, and how many it remembered. Of
+   * a video two frames at a time are one picture.
+   */
   readonly mediaTokens: number;
   readonly mediaRead: number;
   readonly mediaRemembered: number;
@@ -270,7 +282,13 @@ export class Conversation {
                 })),
               }),
         },
-        { signal },
+        {
+          signal,
+          onMediaProgress: (preparing) => {
+            turn = { ...turn, preparing };
+            showSoon();
+          },
+        },
       );
       for await (const chunk of stream) {
         usage = chunk.usage ?? usage;
@@ -381,7 +399,7 @@ function unseenTurns(error: unknown, turns: readonly Turn[], messages: readonly 
   const code = errorCode(error);
   const withMedia = turns.filter((turn) => seenAttachments(turn).length > 0);
   if (code === 'no-vision') return new Set(withMedia.map(({ id }) => id));
-  if (code !== 'bad-image') return new Set();
+  if (code !== 'bad-image' && code !== 'bad-video') return new Set();
   const [, index] = /^messages\[(\d+)\]/.exec(String((error as { param?: unknown }).param)) ?? [];
   const place = messages
     .slice(0, index === undefined ? messages.length : Number(index) + 1)
@@ -394,20 +412,28 @@ function seenAttachments(turn: Turn): readonly Attachment[] {
   return turn.role === 'user' && !turn.unseen ? turn.attachments : [];
 }
 
-/** Attachments of a request, and what they take of its prompt. An engine that does not count leaves the sum at 0. */
-async function countMedia(engine: ChatEngine, turns: readonly Turn[]): Promise<{ count: number; tokens: number }> {
-  const attachments = turns.flatMap(seenAttachments);
-  const tokens = await Promise.all(
-    attachments.map(async ({ tokens, source }) => {
-      if (tokens !== undefined) return tokens;
-      try {
-        return (await engine.countMediaTokens?.(source))?.tokens ?? 0;
-      } catch {
-        return 0; // An engine that is gone counts no more; the answer stands all the same.
-      }
+interface MediaSum {
+  /** Pictures, and pairs of a video's frames. */
+  readonly pictures: number;
+  readonly tokens: number;
+}
+
+/** What the attachments of a request take of its prompt. An engine that does not count leaves the tokens at 0. */
+async function countMedia(engine: ChatEngine, turns: readonly Turn[]): Promise<MediaSum> {
+  const costs = await Promise.all(
+    turns.flatMap(seenAttachments).map(async (attachment) => {
+      if (attachment.tokens !== undefined) return attachment;
+      // An engine that is gone counts no more; the answer stands all the same.
+      return engine.countMediaTokens?.(mediaPart(attachment)).catch(() => undefined);
     }),
   );
-  return { count: attachments.length, tokens: tokens.reduce((sum, each) => sum + each, 0) };
+  return costs.reduce<MediaSum>(
+    (sum, cost) => ({
+      pictures: sum.pictures + Math.ceil((cost?.frames ?? 1) / 2),
+      tokens: sum.tokens + (cost?.tokens ?? 0),
+    }),
+    { pictures: 0, tokens: 0 },
+  );
 }
 
 /** An engine that was unloaded meanwhile has no figures any more; an answer stands all the same. */
@@ -422,9 +448,9 @@ function figures(
   usage: { prompt_tokens: number; completion_tokens: number } | undefined,
   firstTokenMs: number,
   restMs: number,
-  media: { count: number; tokens: number },
+  media: MediaSum,
 ): AnswerFigures {
-  const mediaRead = Math.min(media.count, (after?.visionRuns ?? 0) - (before?.visionRuns ?? 0));
+  const mediaRead = Math.min(media.pictures, (after?.visionRuns ?? 0) - (before?.visionRuns ?? 0));
   const completionTokens = usage?.completion_tokens ?? (after?.completionTokens ?? 0) - (before?.completionTokens ?? 0);
   return {
     decodeTokensPerSecond:
@@ -437,7 +463,7 @@ function figures(
     completionTokens,
     mediaTokens: media.tokens,
     mediaRead,
-    mediaRemembered: media.count - mediaRead,
+    mediaRemembered: media.pictures - mediaRead,
   };
 }
 

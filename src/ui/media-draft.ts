@@ -1,5 +1,5 @@
 /** What is attached to the message being written: read, counted, refused, removed. It draws nothing. */
-import type { Attachment, MediaKind } from './attachment.ts';
+import { type Attachment, type MediaKind, mediaPart } from './attachment.ts';
 import type { ChatEngine, MediaCost } from './chat-engine.ts';
 import { describeError } from './error-text.ts';
 import { checkFile, probeFile, Refusal } from './media-probe.ts';
@@ -48,7 +48,7 @@ export class MediaDraft {
 
   get attachments(): readonly Attachment[] {
     return this.items.flatMap(({ attachment, cost }) =>
-      attachment ? [{ ...attachment, tokens: cost?.tokens ?? attachment.tokens }] : [],
+      attachment ? [{ ...attachment, ...(cost && { tokens: cost.tokens, frames: cost.frames }) }] : [],
     );
   }
 
@@ -140,11 +140,11 @@ export class MediaDraft {
 
   private readonly counting = new Map<number, ChatEngine>();
 
-  private async countOne(engine: ChatEngine, id: number, { source }: Attachment): Promise<void> {
+  private async countOne(engine: ChatEngine, id: number, attachment: Attachment): Promise<void> {
     if (this.counting.get(id) === engine) return;
     this.counting.set(id, engine);
     try {
-      const cost = await engine.countMediaTokens?.(source);
+      const cost = await engine.countMediaTokens?.(mediaPart(attachment));
       if (engine === this.engine) this.change(id, { cost });
     } catch (error) {
       if (engine === this.engine) this.change(id, { trouble: describeError(error).message });

@@ -4,6 +4,7 @@ import { type AnswerTurn, isRunning, type Turn, type UserTurn } from './conversa
 import { copyText } from './copy.ts';
 import { errorBox } from './error-box.ts';
 import { errorCode } from './error-text.ts';
+import { formatDuration } from './format.ts';
 import { icons } from './icons.ts';
 import './markdown-view.ts';
 import { messageMedia } from './message-media.ts';
@@ -68,7 +69,8 @@ export class MessageView extends ChatPart {
   private opening(turn: AnswerTurn): TemplateResult | typeof nothing {
     if (turn.phase === 'reading') {
       const waited = performance.now() - turn.askedAt;
-      return html`<p class="reading" part="waiting">${waited < 2000 ? strings.reading : strings.readingFor(Math.round(waited / 1000) * 1000)}</p>`;
+      const clock = waited < 2000 ? undefined : Math.round(waited / 1000) * 1000;
+      return html`<p class="reading" part="waiting">${waitingFor(turn, clock)}</p>`;
     }
     if (!turn.reasoning) return nothing;
     const interrupted = turn.content.trim() === '' && (turn.phase === 'stopped' || turn.phase === 'failed');
@@ -111,6 +113,7 @@ export class MessageView extends ChatPart {
       case 'disposed':
         return errorBox(error, { actions: button(strings.loadAgain, 'chat-reload') });
       case 'bad-image':
+      case 'bad-video':
       case 'no-vision':
         return errorBox(error, {
           actions: [button(strings.edit, 'chat-edit-last'), button(strings.retry, 'chat-regenerate')],
@@ -135,6 +138,17 @@ export class MessageView extends ChatPart {
     return html`<button type="button" class="icon-button" part="action" title=${label} aria-label=${label}
       @click=${action}>${icon}</button>`;
   }
+}
+
+/** What is done before the first word, and for how long already. */
+function waitingFor({ preparing }: AnswerTurn, clockMs: number | undefined): string {
+  const isOver = preparing && preparing.total > 0 && preparing.loaded >= preparing.total;
+  if (!preparing || (preparing.phase === 'vision' && isOver)) {
+    return clockMs === undefined ? strings.reading : strings.readingFor(clockMs);
+  }
+  const { phase, loaded, total } = preparing;
+  const words = strings.preparing[phase](loaded, total);
+  return clockMs === undefined ? words : `${words} ${formatDuration(clockMs)}`;
 }
 
 define('qwen-message', MessageView);

@@ -56,7 +56,7 @@ export class ModelLoader {
       await this.disposeOwn();
       // The engine is most of the code: the element shows itself before that has come.
       const { Engine } = await import('../index.ts');
-      const engine = (await Engine.load({ ...options, onProgress, signal })) as unknown as ChatEngine;
+      const engine = await Engine.load({ ...options, onProgress, signal });
       if (signal.aborted) {
         await engine.dispose();
         signal.throwIfAborted();

@@ -93,6 +93,14 @@ export const strings = {
 
   // Messages
   reading: 'Reading…',
+  preparing: {
+    tower: (loaded: number, total: number) =>
+      total > 0 ? `Loading the vision tower… ${Math.floor((100 * loaded) / total)} %` : 'Loading the vision tower…',
+    download: (loaded: number, total: number) =>
+      `Fetching the video… ${total > 0 ? `${formatBytes(loaded)} of ${formatBytes(total)}` : formatBytes(loaded)}`,
+    vision: (done: number, total: number) =>
+      total > 1 ? `Looking at the pictures… ${done} of ${total}` : 'Looking at the picture…',
+  },
   readingFor: (ms: number) => `Reading… ${formatDuration(ms)}`,
   thinkingFor: (clock: string) => `Thinking… ${clock}`,
   thoughtFor: (ms: number) => `Thought for ${ms < 1000 ? 'a moment' : formatDuration(ms)}`,
@@ -212,5 +220,6 @@ export const errorTitles: Record<QwenErrorCode, string> = {
   'context-overflow': 'The conversation is longer than the model’s context',
   'no-vision': 'This model cannot see images',
   'bad-image': 'This is not an image that can be read',
+  'bad-video': 'This is not a video that can be played here',
   disposed: 'The model has been unloaded',
 };
