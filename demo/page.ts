@@ -3,7 +3,7 @@ import { customElement, query, state } from 'lit/decorators.js';
 import type { EngineStats, ModelInput, StoredFile, StoreKind } from '../src/index.ts';
 import { formatRate } from '../src/ui/format.ts';
 import { icons } from '../src/ui/icons.ts';
-import type { QwenChat, QwenChatEvents } from '../src/ui/qwen-chat.ts';
+import type { AnswerFigures, QwenChat, QwenChatEvents } from '../src/ui/qwen-chat.ts';
 import { type Choice, fromFiles, isTower } from './choice.ts';
 import '../src/ui/qwen-chat.ts';
 import { type Device, examineDevice } from './device.ts';
@@ -37,6 +37,8 @@ export class DemoPage extends PageElement {
     kind: 'none',
   };
   @state() private stats?: EngineStats;
+  /** Of the last answer. */
+  @state() private figures?: AnswerFigures;
   @state() private panel?: Panel;
   @state() private statistics = false;
   @state() private toolsAllowed = readSettings().tools;
@@ -84,7 +86,7 @@ export class DemoPage extends PageElement {
         <div id="statistics-panel" class="panel" ?hidden=${!this.statistics} role="region" aria-label=${strings.statistics} tabindex="0">
           ${
             this.statistics
-              ? html`<demo-statistics .info=${this.ready?.info} .stats=${this.stats} .figures=${this.chat?.figures}></demo-statistics>`
+              ? html`<demo-statistics .info=${this.ready?.info} .stats=${this.stats} .figures=${this.figures}></demo-statistics>`
               : nothing
           }
         </div>
@@ -102,7 +104,7 @@ export class DemoPage extends PageElement {
     return html`
       <qwen-chat manual .tools=${this.toolsAllowed ? tools : []} .store=${(store ?? undefined) as StoreKind | undefined} .contextLength=${context > 0 ? context : undefined}
         @qwen-load-progress=${this.onProgress} @qwen-ready=${this.onReady} @qwen-error=${this.onError}
-        @qwen-message=${() => this.readFigures()}>
+        @qwen-message=${this.onMessage}>
         ${
           this.model === embeddedModel.url && !embeddedModel.trained
             ? html`<div slot="empty" class="welcome">
@@ -264,6 +266,7 @@ export class DemoPage extends PageElement {
     this.tower = tower;
     this.status = { kind: 'loading' };
     this.stats = undefined;
+    this.figures = undefined;
     if (typeof model === 'string' && model !== embeddedModel.url) {
       rememberAddress(model);
       if (tower === undefined || typeof tower === 'string') rememberTower(model, tower);
@@ -342,6 +345,11 @@ export class DemoPage extends PageElement {
     void this.lookAround();
     // On a touch screen the keyboard would jump up.
     if (document.activeElement === document.body && matchMedia('(pointer: fine)').matches) this.chat?.focus();
+  };
+
+  private onMessage = ({ detail }: CustomEvent<QwenChatEvents['qwen-message']>): void => {
+    if (detail.figures) this.figures = detail.figures;
+    this.readFigures();
   };
 
   private onError = ({ detail }: CustomEvent<QwenChatEvents['qwen-error']>): void => {

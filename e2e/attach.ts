@@ -57,7 +57,9 @@ export async function clip(page: Page, { name = 'clip.webm', seconds = 1.5 } = {
     const canvas = document.createElement('canvas');
     Object.assign(canvas, { width: 128, height: 96 });
     const context = canvas.getContext('2d')!;
-    const recorder = new MediaRecorder(canvas.captureStream(20), { mimeType: 'video/webm' });
+    // Frames are handed over one by one, so that a busy machine records fewer and not none.
+    const [track] = canvas.captureStream(0).getVideoTracks() as CanvasCaptureMediaStreamTrack[];
+    const recorder = new MediaRecorder(new MediaStream([track]), { mimeType: 'video/webm' });
     const pieces: Blob[] = [];
     recorder.addEventListener('dataavailable', ({ data }) => pieces.push(data));
     const ended = new Promise((resolve) => recorder.addEventListener('stop', resolve));
@@ -70,8 +72,9 @@ export async function clip(page: Page, { name = 'clip.webm', seconds = 1.5 } = {
         context.fillRect(0, 0, 128, 96);
         context.fillStyle = 'navy';
         context.fillRect((t / seconds) * 108, 0, 20, 96);
+        track.requestFrame();
         if (t >= seconds) resolve();
-        else requestAnimationFrame(draw);
+        else setTimeout(draw, 50);
       };
       draw();
     });
@@ -145,4 +148,15 @@ export async function expectAttached(page: Page, ...names: string[]): Promise<vo
 /** The chat's figures of the last answer about pictures, as the reader finds them. */
 export function mediaFigure(page: Page): Locator {
   return page.locator('dl div', { has: page.locator('dt', { hasText: /^Pictures$/ }) }).locator('dd');
+}
+
+/** Sends what is written and attached, waits for the first words, and stops the answer: a random model may not end. */
+export async function askABit(page: Page, text: string): Promise<Locator> {
+  const answer = page.locator('.message.answer').nth(await page.locator('.message.answer').count());
+  await page.getByRole('textbox', { name: 'Message', exact: true }).fill(text);
+  await page.keyboard.press('Enter');
+  await expect(answer.locator('qwen-markdown'), 'the first words').not.toBeEmpty();
+  await page.keyboard.press('Escape');
+  await expect(page.getByRole('button', { name: 'Answer again' })).toBeVisible();
+  return answer.locator('qwen-markdown');
 }

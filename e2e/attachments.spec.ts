@@ -375,7 +375,7 @@ test('a video is attached with a frame and its length, and plays large', async (
   await open(page, SEES);
   await choose(page, await clip(page));
   await expectAttached(page, 'clip.webm');
-  await expect(chips(page)).toContainText(/128 × 96 · 0:0[12] · 8 frames · 96 tokens/);
+  await expect(chips(page)).toContainText(/128 × 96 · 0:0[1-9] · 8 frames · 96 tokens/);
   await expect
     .poll(() =>
       chips(page)
