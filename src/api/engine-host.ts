@@ -245,7 +245,7 @@ export class EngineHost implements EngineService {
       onVision: page && ((progress) => void page.progress(progress)),
       thinking,
       tools,
-      checkpoints: this.#turnStarts(promptIds),
+      checkpoints: this.#checkpoints(promptIds, images),
       mode: thinking ? 'thinking' : 'standard',
       maxTokens: request.max_completion_tokens ?? request.max_tokens ?? Infinity,
       topLogprobs: request.logprobs ? (request.top_logprobs ?? 0) : undefined,
@@ -356,14 +356,19 @@ export class EngineHost implements EngineService {
   }
 
   /**
-   * Where the second turn and the answer begin. Every chat of a page shares its system message; and the next request of
-   * a chat is the same up to where the answer begins, but not behind it: thoughts are left out of earlier answers.
+   * Where the second turn and the answer begin, and where the last picture ends. Every chat of a page shares its system
+   * message; the next request of a chat is the same up to where the answer begins, but not behind it: thoughts are left
+   * out of earlier answers; and another question about the same picture is the same up to its end.
    */
-  #turnStarts(promptIds: readonly number[]): readonly number[] | undefined {
+  #checkpoints(promptIds: readonly number[], images: readonly PromptImage[]): readonly number[] | undefined {
     const start = this.#ready.tokenizer.specialId(TURN_START);
     if (start === undefined) return undefined;
     const second = promptIds.indexOf(start, 1);
-    return second < 0 ? undefined : [...new Set([second, promptIds.lastIndexOf(start)])];
+    if (second < 0) return undefined;
+    const places = [second, promptIds.lastIndexOf(start)];
+    const last = images.at(-1);
+    if (last) places.push(promptIds.lastIndexOf(promptIds[last.first]) + 1);
+    return [...new Set(places)].sort((a, b) => a - b);
   }
 
   #checkIds(ids: readonly number[], param: string, { empty = false } = {}): void {
