@@ -2,7 +2,6 @@
 
 usage: data.py tokenizer              learns merges.txt
        data.py show CATEGORY [COUNT]  prints examples
-       data.py evaluate FILE [COUNT]  writes held-out questions as JSON lines: COUNT of each category (default 100)
 
 Every conversation turns on a key, such as a pair of summands. A key whose hash says so is held out: training never asks
 it, evaluation asks nothing else.
@@ -491,15 +490,30 @@ def evaluation(seed: int, category: str, count: int) -> list[Conversation]:
 
 
 def question(conversation: Conversation) -> dict[str, Any]:
-    """`prompt` as the model reads it; an answer is right if it has every text of `expect` after its thought."""
-    expect = conversation.expect
+    """`messages` and `tools` as OpenAI's API takes them, `prompt` as the model reads it. An answer is right if it has
+    every text of `expect` after its thought, or, read by an API, makes the call `call`."""
+    expect, call = conversation.expect, None
     if isinstance(expect, dict):
-        expect = (tool_call_text(**expect["tool"]),)
-    prompt = render(conversation.messages[:-1], conversation.tools, conversation.thinking, prompt=True)
+        call = expect["tool"]
+        expect = (tool_call_text(**call),)
+    before = conversation.messages[:-1]
     return {
         "category": conversation.category, "key": conversation.key, "thinking": conversation.thinking,
-        "prompt": prompt, "expect": list(expect),
+        "messages": [openai_message(message) for message in before], "tools": conversation.tools,
+        "prompt": render(before, conversation.tools, conversation.thinking, prompt=True),
+        "expect": list(expect), "call": call,
     }  # fmt: skip
+
+
+def openai_message(message: Message) -> Message:
+    """Arguments of calls as JSON text, and an id that call and result share: here calls come one at a time."""
+    if message["role"] == "tool":
+        return {**message, "tool_call_id": "call"}
+    if "tool_calls" not in message:
+        return message
+    called = [call["function"] for call in message["tool_calls"]]
+    calls = [{**function, "arguments": json.dumps(function["arguments"])} for function in called]
+    return {**message, "tool_calls": [{"id": "call", "type": "function", "function": call} for call in calls]}
 
 
 def tool_call_text(name: str, arguments: dict[str, str]) -> str:
@@ -534,11 +548,6 @@ def main(command: str, argument: str | None = None, count: str | None = None) ->
             encoded = encode(conversation, tokenizer)
             print("".join(f"\033[1m{text}\033[0m" if is_answer else text for text, is_answer in spans(conversation)))
             print(f"--- {len(encoded.ids)} tokens, {sum(encoded.learned)} to learn\n")
-    elif command == "evaluate" and argument:
-        with open(argument, "w", encoding="utf-8") as file:
-            for category in CATEGORIES:
-                for conversation in evaluation(1, category, int(count or 100)):
-                    file.write(json.dumps(question(conversation), ensure_ascii=False) + "\n")
     else:
         sys.exit(__doc__)
 
