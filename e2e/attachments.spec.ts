@@ -89,7 +89,7 @@ test('pictures are chosen by the button, several at once, with their cost, and g
   await choose(page, [wide, tall]);
   await expectAttached(page, 'wide.png', 'tall.jpg');
   await expect(chips(page).first()).toContainText('640 × 320 · 200 tokens');
-  await expect(page.locator('.attachments-note')).toHaveText(/All 2 take 400 of the context’s 32,768 tokens/);
+  await expect(page.locator('.attachments-note')).toHaveText(/Together they take 400 of the context’s 32,768 tokens/);
   await expect(composer(page)).toBeFocused();
   await expect(spoken(page).filter({ hasText: 'tall.jpg is attached.' })).toHaveCount(1);
   await page.keyboard.type('What is this?');

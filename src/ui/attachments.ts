@@ -3,7 +3,7 @@ import { property } from 'lit/decorators.js';
 import { repeat } from 'lit/directives/repeat.js';
 import { mediaFacts } from './attachment-text.ts';
 import { icons } from './icons.ts';
-import type { DraftItem } from './media-draft.ts';
+import { counted, type DraftItem } from './media-draft.ts';
 import { ChatPart, define } from './part.ts';
 import { strings } from './strings.ts';
 import './thumbnail.ts';
@@ -33,8 +33,8 @@ export class Attachments extends ChatPart {
   private chip(item: DraftItem, index: number): TemplateResult {
     const { attachment, name, trouble } = item;
     const open = () => {
-      const all = this.items.flatMap((each) => each.attachment ?? []);
-      if (attachment) this.tell('chat-open-media', { attachments: all, index: all.indexOf(attachment) });
+      const looked = this.items.filter((each) => each.attachment);
+      this.tell('chat-open-media', { attachments: looked.flatMap(counted), index: looked.indexOf(item) });
     };
     const remove = () => this.takeOut(item, index);
     const onKey = (event: KeyboardEvent) => {

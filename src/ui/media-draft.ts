@@ -26,6 +26,11 @@ export interface DraftListener {
   say(sentence: string): void;
 }
 
+/** The attachment with its cost; none while the file is being looked at. */
+export function counted({ attachment, cost }: DraftItem): Attachment[] {
+  return attachment ? [{ ...attachment, ...(cost && { tokens: cost.tokens, frames: cost.frames }) }] : [];
+}
+
 let lastId = 0;
 
 export class MediaDraft {
@@ -47,9 +52,7 @@ export class MediaDraft {
   }
 
   get attachments(): readonly Attachment[] {
-    return this.items.flatMap(({ attachment, cost }) =>
-      attachment ? [{ ...attachment, ...(cost && { tokens: cost.tokens, frames: cost.frames }) }] : [],
-    );
+    return this.items.flatMap(counted);
   }
 
   set attachments(attachments: readonly Attachment[]) {

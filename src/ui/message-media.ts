@@ -67,6 +67,11 @@ export const messageMediaStyles = css`
     border: 1px solid var(--_border);
     border-radius: inherit;
   }
+  @container (width < 30rem) {
+    .media-open qwen-thumbnail {
+      height: 112px;
+    }
+  }
   .media-note {
     margin: 0;
     text-align: end;

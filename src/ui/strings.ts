@@ -37,7 +37,7 @@ export const strings = {
   lookingAtFile: 'Looking at the file…',
   frames: (count: number) => `${formatNumber(count)} frames`,
   costOf: (count: number, tokens: number, context: number) =>
-    `${count === 1 ? 'It takes' : `All ${count} take`} ${formatNumber(tokens)} of the context’s ${formatNumber(context)} tokens.`,
+    `${count === 1 ? 'It takes' : 'Together they take'} ${formatNumber(tokens)} of the context’s ${formatNumber(context)} tokens.`,
   costTooMuch: (tokens: number, context: number) =>
     `${formatNumber(tokens)} tokens do not fit into the context of ${formatNumber(context)}. Remove some, or attach smaller ones.`,
   dismiss: 'Dismiss',
