@@ -4,7 +4,7 @@ import { fixture } from '../../tools/testing/fixtures.ts';
 import { expectClose, openTestGpu } from '../../tools/testing/kernels.ts';
 import { randomSource, toHalf } from '../../tools/testing/random.ts';
 import { visionGolden } from '../../tools/testing/vision.ts';
-import { embedWithoutBlocks, withoutBlocks } from '../../tools/testing/vision-reference.ts';
+import { embedReference, withBlocks } from '../../tools/testing/vision-reference.ts';
 import { openWeights, type Weights } from '../weights/index.ts';
 import { type VisionPicture, VisionTower } from './vision.ts';
 
@@ -79,7 +79,7 @@ describe('VisionTower', () => {
   });
 
   test('reads two frames by the kernel of each, and one picture as both', async () => {
-    const weights = withoutBlocks(await openWeights(await fixture('models/mmproj-f16.gguf'), { store: 'none' }));
+    const weights = withBlocks(await openWeights(await fixture('models/mmproj-f16.gguf'), { store: 'none' }), 0);
     const tower = await VisionTower.load(gpu, weights);
     const random = randomSource(1);
     const [width, height] = [96, 64];
@@ -96,11 +96,25 @@ describe('VisionTower', () => {
       [second, first],
       [first, first],
     ]) {
-      const expected = await embedWithoutBlocks(weights, { width, height, rgba, second: next });
+      const expected = await embedReference(weights, { width, height, rgba, second: next }, 0);
       expectClose(await embed({ width, height, rgba, second: next }), expected, 1e-5);
       if (rgba === next) expectClose(await embed({ width, height, rgba }), expected, 1e-5);
     }
     tower.dispose();
+    weights.close();
+  });
+
+  test('reads pictures of more patches than one run holds', async () => {
+    const weights = withBlocks(await openWeights(await fixture('models/mmproj-f16.gguf'), { store: 'none' }), 1);
+    const tower = await VisionTower.load(gpu, weights);
+    const random = randomSource(2);
+    const [width, height] = [160, 128]; // 80 patches, in runs of 64 and 16
+    const rgba = Uint8Array.from({ length: width * height * 4 }, () => random() * 256);
+    const embeddings = await tower.embed({ width, height, rgba }, { runPatches: 64 });
+    const actual = new Float32Array(await gpu.read(embeddings), 0, 20 * golden.n_embd);
+    embeddings.dispose();
+    tower.dispose();
+    expectClose(actual, await embedReference(weights, { width, height, rgba, second: rgba }, 1), 1e-4);
     weights.close();
   });
 
