@@ -216,10 +216,9 @@ def arithmetic(rng: random.Random, held_out: bool) -> Conversation:
     expression = f"{a}{sign}{b}" if len(sign) == 1 and rng.random() < 0.2 else f"{a} {sign} {b}"
     steps, result = worked_out(a, operator, b)
     answer = f"{a} {operator} {b} = {result}."
-    if operator == "×" and a > 10 and a % 10:
-        answer = steps  # the product of two digits by one is written out in the answer too
     text = rng.choice(SUMS).format(expression)
-    messages = [user(vary(rng, text) if rng.random() < 0.3 else text), assistant(answer, steps)]
+    reply = assistant(answer, steps) | {"aloud": steps.replace(f"So {result}.", f"So {answer}")}
+    messages = [user(vary(rng, text) if rng.random() < 0.3 else text), reply]
     return Conversation("arithmetic", key, messages, (f"= {result}.",))
 
 
@@ -504,11 +503,14 @@ SYSTEM = ("You are a helpful assistant.", "You are a friendly assistant.", "Be b
 
 
 def finish(rng: random.Random, conversation: Conversation) -> Conversation:
-    """Thinking or not, and a system message or none; without thinking no thought is written anywhere."""
+    """Thinking or not, and a system message or none. Without thinking no thought is written anywhere, and what needs
+    one is worked out in the answer, `aloud`."""
     conversation.thinking = rng.random() < 0.4
-    if not conversation.thinking:
-        for message in conversation.messages:
+    for message in conversation.messages:
+        aloud = message.pop("aloud", None)
+        if not conversation.thinking:
             message.pop("reasoning_content", None)
+            message["content"] = aloud or message["content"]
     if rng.random() < 0.12:
         conversation.messages.insert(0, {"role": "system", "content": rng.choice(SYSTEM)})
     return conversation

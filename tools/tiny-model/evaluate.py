@@ -2,8 +2,9 @@
 
 usage: evaluate.py [MODEL.gguf] [--checkpoint out/checkpoint.pt] [--count 50] [--wrong]
        evaluate.py --questions FILE [--count 50]    writes the questions as JSON lines, for evaluate.mjs
+       evaluate.py --answers FILE MODEL.gguf …      the same with the reference's answers for each model, for the tests
 
-Without a file the checkpoint is asked. A GGUF file may be any that export.py writes.
+Without a file the checkpoint is asked. A GGUF file may be any that export.py writes; its mmproj lies beside it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import images
 from export import HERE, Checkpoint, load_checkpoint
 from model import Config, Model
 from tokenizer import Tokenizer
-from vision import picture_tensor, positions_with_pictures
+from vision import VisionConfig, VisionTower, picture_tensor, positions_with_pictures
 
 LONGEST_ANSWER = 160
 """Tokens."""
@@ -61,7 +62,12 @@ def load(path: str | None, checkpoint: str) -> Checkpoint:
         print(f"Checkpoint of step {saved.step}.")
         return saved
     metadata, tensors = gguf.read(path)
-    return Checkpoint(Model(Config.from_gguf(metadata, tensors)).load_gguf_tensors(tensors).eval(), None, 0)
+    model = Model(Config.from_gguf(metadata, tensors)).load_gguf_tensors(tensors).eval()
+    tower, beside = None, path.removesuffix(".gguf") + "-mmproj.gguf"
+    if os.path.exists(beside):
+        metadata, tensors = gguf.read(beside)
+        tower = VisionTower(VisionConfig.from_gguf(metadata)).load_gguf_tensors(tensors).eval()
+    return Checkpoint(model, tower, 0)
 
 
 def questions(category: str, count: int) -> Iterator[tuple[dict[str, Any], Tensor | None]]:
@@ -74,27 +80,35 @@ def questions(category: str, count: int) -> Iterator[tuple[dict[str, Any], Tenso
             yield data.question(conversation), None
 
 
-def write_questions(path: str, count: int) -> None:
+def write_questions(path: str, count: int, models: list[str]) -> None:
+    """@param models whose answers are written too, by the names of their files"""
+    tokenizer = Tokenizer.load(data.TOKENIZER)
+    asked = {os.path.basename(model): load(model, "") for model in models}
     with open(path, "w", encoding="utf-8") as file:
         for category in [*data.CATEGORIES, "images"]:
-            for question, _ in questions(category, count):
-                file.write(json.dumps(question, ensure_ascii=False) + "\n")
+            for question, picture in questions(category, count):
+                answers = {
+                    name: generate(saved, tokenizer, question["prompt"], picture) for name, saved in asked.items()
+                }
+                file.write(json.dumps(question | ({"answers": answers} if models else {}), ensure_ascii=False) + "\n")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("model", nargs="?")
+    parser.add_argument("models", nargs="*")
     parser.add_argument("--checkpoint", default=os.path.join(HERE, "out", "checkpoint.pt"))
     parser.add_argument("--count", type=int, default=50, help="questions of each category")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--questions", metavar="FILE", help="write them, ask nothing")
+    parser.add_argument("--answers", metavar="FILE", help="write questions and the models' answers")
     parser.add_argument("--wrong", action="store_true", help="print wrong answers")
     arguments = parser.parse_args()
-    if arguments.questions:
-        write_questions(arguments.questions, arguments.count)
-        return
     torch.set_num_threads(arguments.threads)
-    saved, tokenizer = load(arguments.model, arguments.checkpoint), Tokenizer.load(data.TOKENIZER)
+    if arguments.questions or arguments.answers:
+        models = arguments.models if arguments.answers else []
+        write_questions(arguments.answers or arguments.questions, arguments.count, models)
+        return
+    saved, tokenizer = load(next(iter(arguments.models), None), arguments.checkpoint), Tokenizer.load(data.TOKENIZER)
     print("| category | questions | right | thinking | not thinking |\n|---|---|---|---|---|")
     for category in [*data.CATEGORIES, *(["images"] if saved.tower else [])]:
         right: Counter[bool] = Counter()
