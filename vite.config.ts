@@ -1,5 +1,5 @@
 import { defineConfig, type UserConfig } from 'vite';
-import { shipModel } from './tools/ship-model.ts';
+import { shipModels } from './tools/ship-model.ts';
 import { copyBuiltWorkers, hideSourceMapWords, referToBuiltWorkers, stripShaders } from './tools/vite-plugins.ts';
 
 /**
@@ -14,7 +14,7 @@ export default defineConfig(({ mode }): UserConfig => {
   }
   return {
     base: './',
-    plugins: [stripShaders(), copyBuiltWorkers('dist/lib'), shipModel('dense-k')],
+    plugins: [stripShaders(), copyBuiltWorkers('dist/lib'), shipModels(['tiny.gguf', 'tiny-mmproj.gguf'])],
     build: { outDir: 'dist/demo', target: TARGET },
   };
 });

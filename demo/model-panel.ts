@@ -22,11 +22,11 @@ export class ModelPanel extends PageElement {
       <section>
         <div class="row">
           <div class="row-text">
-            <h3>${strings.testModel}</h3>
-            <p class="quiet">${strings.testModelHint}</p>
+            <h3>${strings.tinyModel}</h3>
+            <p class="quiet">${strings.tinyHint}</p>
           </div>
           <span class="quiet figure">${formatBytes(embeddedModel.bytes)}</span>
-          <button class="button" @click=${() => this.choose({ model: embeddedModel.url })}>${strings.load}</button>
+          <button class="button" @click=${() => this.choose({ model: embeddedModel.url, tower: embeddedModel.tower })}>${strings.load}</button>
         </div>
       </section>
       <section>

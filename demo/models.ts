@@ -1,12 +1,11 @@
 /** Which models the page knows, and what they weigh. Nothing here is an address of somebody's server. */
 
-/** The model that ships with the page, relative to it. */
+/** The model that ships with the page, relative to it: trained for this page alone, by tools/tiny-model. */
 export const embeddedModel = {
-  url: './models/dense-k.gguf',
-  name: 'Test model',
-  bytes: 1_924_704,
-  /** Random weights: it shows that everything runs, and answers gibberish. */
-  trained: false,
+  url: './models/tiny.gguf',
+  tower: './models/tiny-mmproj.gguf',
+  name: 'Tiny model',
+  bytes: 7_560_032,
 } as const;
 
 interface Shape {

@@ -106,10 +106,14 @@ export class DemoPage extends PageElement {
         @qwen-load-progress=${this.onProgress} @qwen-ready=${this.onReady} @qwen-error=${this.onError}
         @qwen-message=${this.onMessage}>
         ${
-          this.model === embeddedModel.url && !embeddedModel.trained
+          this.model === embeddedModel.url
             ? html`<div slot="empty" class="welcome">
-                <h2>${strings.testReady}</h2>
-                <p class="quiet">${strings.testReadyHint}</p>
+                <h2>${strings.tinyReady}</h2>
+                <p class="quiet">${strings.tinyHint}</p>
+                <ul class="suggestions" aria-label=${strings.suggestionsTitle}>${strings.suggestions.map(
+                  (text) =>
+                    html`<li><button class="button" @click=${() => this.chat?.send(text)}>${text}</button></li>`,
+                )}</ul>
                 <button class="button primary" @click=${() => this.open('models')}>${strings.chooseModel}</button>
               </div>`
             : nothing
@@ -238,7 +242,11 @@ export class DemoPage extends PageElement {
     await this.updateComplete;
     if (this.device?.webgpu !== 'ok') return;
     const model = this.parameters.get('model');
-    this.load(model ? { model, tower: this.parameters.get('mmproj') || undefined } : { model: embeddedModel.url });
+    this.load(model ? { model, tower: this.parameters.get('mmproj') || undefined } : this.embedded);
+  }
+
+  private get embedded(): Choice {
+    return { model: embeddedModel.url, tower: embeddedModel.tower };
   }
 
   /** Examines the device and what is stored on it. */
@@ -282,7 +290,7 @@ export class DemoPage extends PageElement {
   /** The page's own address leads back to the model, so that reloading it, or sending it, is enough. */
   private showInAddress(): void {
     const { model, tower } = this;
-    const shown = { model: model === embeddedModel.url ? undefined : model, mmproj: tower };
+    const shown = model === embeddedModel.url ? { model: undefined, mmproj: undefined } : { model, mmproj: tower };
     for (const [name, value] of Object.entries(shown)) {
       if (typeof value === 'string') this.parameters.set(name, value);
       else this.parameters.delete(name);

@@ -24,15 +24,16 @@ export const strings = {
   showStatistics: 'Show statistics',
 
   // Before the first message
-  testReady: 'The test model is ready',
-  testReadyHint:
-    'It has random weights: it proves that the machinery runs in this browser, and answers gibberish. Choose a real model to talk to.',
+  tinyReady: 'The tiny model is ready',
+  tinyHint:
+    'Seven million weights with a narrow domain, trained for this page alone: small talk, this project, sums to two digits, what you tell it, tools, and pictures of simple shapes. For anything else choose a published Qwen 3.5.',
+  suggestionsTitle: 'Things to say',
+  suggestions: ['What is this project?', 'What is 27 + 48?', 'My name is Tara.', 'How do experts work?'],
   noModelHint: 'Choose a model to talk to. It runs in this tab; nothing you write leaves this device.',
 
   // Models
   modelsTitle: 'Choose a model',
-  testModel: 'Test model, ships with this page',
-  testModelHint: 'Random weights. It only proves that the machinery works here, and answers gibberish.',
+  tinyModel: 'Tiny model, ships with this page',
   load: 'Load',
   fromAddress: 'From an address',
   address: 'Address of a GGUF file',

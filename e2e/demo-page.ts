@@ -82,6 +82,6 @@ export async function openPanel(page: Page, name: string | RegExp): Promise<Loca
 export async function loadTestModel(page: Page): Promise<void> {
   const dialog = await openPanel(page, 'Choose a model…');
   await dialog.getByRole('button', { name: 'Load', exact: true }).first().click();
-  await expect(statusLine(page).locator('b')).toHaveText('Test model');
+  await expect(statusLine(page).locator('b')).toHaveText('Tiny model');
   await expectReady(page);
 }

@@ -4,7 +4,7 @@ import { expect, type Page, test } from 'playwright/test';
 
 const axePath = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 
-const READY = 'The test model is ready';
+const READY = 'The tiny model is ready';
 
 async function openPanel(page: Page, name: string | RegExp): Promise<void> {
   const menu = page.getByRole('button', { name: 'Menu', exact: true });
@@ -85,7 +85,7 @@ test('files are loaded from this device', async ({ page }) => {
   await openPanel(page, 'Choose a model…');
   await page.getByLabel('Choose files…').setInputFiles('fixtures/models/dense-legacy.gguf');
   await expect(page.getByRole('log').getByText('is ready')).toBeVisible();
-  await expect(page.locator('.status-line')).not.toContainText('Test model');
+  await expect(page.locator('.status-line')).not.toContainText('Tiny model');
 });
 
 test('what is stored is listed and can be deleted', async ({ page }) => {
@@ -93,9 +93,9 @@ test('what is stored is listed and can be deleted', async ({ page }) => {
   await expect(page.getByText(READY)).toBeVisible();
   await openPanel(page, /^Storage/);
   const dialog = page.getByRole('dialog');
-  await expect(dialog.locator('li', { hasText: 'dense-k.gguf' })).toContainText('1.9 MB');
-  await dialog.getByRole('button', { name: 'Delete dense-k.gguf', exact: true }).click();
-  await dialog.getByRole('button', { name: 'Really delete? Delete dense-k.gguf' }).click();
+  await expect(dialog.locator('li', { hasText: 'tiny.gguf' })).toContainText('7.6 MB');
+  await dialog.getByRole('button', { name: 'Delete tiny.gguf', exact: true }).click();
+  await dialog.getByRole('button', { name: 'Really delete? Delete tiny.gguf' }).click();
   await expect(dialog).toContainText('Nothing is stored yet');
 });
 

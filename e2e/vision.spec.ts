@@ -125,7 +125,7 @@ test('the page remembers which tower goes with a model', async ({ page }) => {
     'true',
   );
   await page.locator('.sidebar').getByRole('button', { name: 'talker' }).click();
-  await expect(statusLine(page).locator('b')).not.toHaveText('Test model');
+  await expect(statusLine(page).locator('b')).not.toHaveText('Tiny model');
   await expectReady(page);
   await expect(page.getByRole('button', { name: 'Attach pictures or videos' })).toHaveAttribute(
     'aria-disabled',

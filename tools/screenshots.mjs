@@ -9,7 +9,7 @@ import { BROWSER_REMEDY, findBrowser, launchOptions } from './browser.mjs';
 import { serve } from './serve.mjs';
 
 const FOLDER = 'docs/screenshots';
-const READY = 'The test model is ready';
+const READY = 'The tiny model is ready';
 const TIMEOUT_MS = 120_000;
 
 const found = await findBrowser();

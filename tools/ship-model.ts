@@ -1,22 +1,23 @@
 import { readFile } from 'node:fs/promises';
 import type { Plugin } from 'vite';
-import { ensureFixtures } from './fixtures/make.mjs';
 
-/** Puts a model of the fixtures beside the page, as `models/NAME.gguf`: built in, and served in development. */
-export function shipModel(name: string): Plugin {
-  const file = `${name}.gguf`;
+const FOLDER = 'demo/models';
+
+/** Puts files of demo/models beside the page, as `models/NAME`: built in, and served in development. */
+export function shipModels(names: readonly string[]): Plugin {
   return {
-    name: 'ship-model',
+    name: 'ship-models',
     async generateBundle() {
-      await ensureFixtures([name]);
-      const source = await readFile(new URL(`../fixtures/models/${file}`, import.meta.url));
-      this.emitFile({ type: 'asset', fileName: `models/${file}`, source });
+      for (const name of names) {
+        const source = await readFile(new URL(`../${FOLDER}/${name}`, import.meta.url));
+        this.emitFile({ type: 'asset', fileName: `models/${name}`, source });
+      }
     },
-    async configureServer({ middlewares }) {
-      await ensureFixtures([name]);
+    configureServer({ middlewares }) {
       middlewares.use((request, _response, next) => {
+        const path = request.url?.split('?')[0];
         // Vite itself serves the file then, ranges and all.
-        if (request.url?.split('?')[0] === `/models/${file}`) request.url = `/fixtures/models/${file}`;
+        if (names.some((name) => path === `/models/${name}`)) request.url = `/demo${path}`;
         next();
       });
     },
