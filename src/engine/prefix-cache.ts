@@ -80,6 +80,14 @@ export class PrefixCache {
     this.#snapshots.sort((a, b) => a.position - b.position);
   }
 
+  /** The live state is of no use, left halfway through a pass: goes back to the last place that was kept. */
+  rewind(): void {
+    const snapshot = this.#snapshots.at(-1);
+    if (snapshot) this.state.restore(snapshot.buffer, snapshot.position);
+    else this.state.reset();
+    this.#forgetFrom(this.state.position);
+  }
+
   /** Forgets the sequence. */
   clear(): void {
     this.state.reset();

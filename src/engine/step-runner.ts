@@ -1,3 +1,4 @@
+import type { ExpertResidency } from '../experts/index.ts';
 import { BufferUsage, type Gpu, type GpuBuffer, type Profiler, type Program, Recorder } from '../gpu/index.ts';
 import {
   type CandidateList,
@@ -6,7 +7,7 @@ import {
   PENALTY_CAPACITY,
   readCandidates,
 } from '../kernels/candidates.ts';
-import { decoder, head, type Pass, type PassInput } from '../model/decoder.ts';
+import { decoder, head, type Pass, type PassInput, productsMark, routedMark, routing } from '../model/decoder.ts';
 import { type ImageSpan, imageEnd, ropeTable, sequencePositions } from '../model/rope.ts';
 import { Scratch } from '../model/scratch.ts';
 import { SequenceState } from '../model/state.ts';
@@ -43,8 +44,29 @@ export interface PlacedImage extends ImageSpan {
   readonly embeddings: GpuBuffer;
 }
 
+/** Bytes of the step buffer, and where its halt is. */
+const STEP_BYTES = 16;
+const HALT_AT = 8;
+
 /** In place of a token id: the embedding kernel finds no such row, and leaves x as it is. */
 const NO_TOKEN = 0xffffffff;
+
+/** What a pass copies back. */
+interface BackParts {
+  /** Candidates for the next token. */
+  readonly choose: boolean;
+  /** Whether it halted, and what its routers chose. */
+  readonly routed: boolean;
+  readonly tokens: number;
+}
+
+interface Back {
+  readonly candidates: ArrayBuffer;
+  /** 0, or 1 + the layer whose experts are absent. */
+  readonly halt: number;
+  /** `[T, topK]` of a layer that has routed. */
+  readonly chosen: (layer: number) => Uint32Array;
+}
 
 /** Runs passes of one sequence: prompts in batches, then token by token. */
 export class StepRunner {
@@ -78,7 +100,7 @@ export class StepRunner {
     this.state = new SequenceState(gpu, config, { contextLength, kvF16: f16 });
     this.prefix = new PrefixCache(gpu, this.state);
     this.#scratch = new Scratch(gpu, Math.min(PASS_TOKENS, contextLength));
-    this.#step = gpu.createBuffer('step', 16);
+    this.#step = gpu.createBuffer('step', STEP_BYTES);
     this.#input = {
       tokens: this.#scratch.rows('tokens', 1),
       rope: this.#scratch.rows('rope', config.rope.dim),
@@ -87,8 +109,8 @@ export class StepRunner {
     this.#penalties = gpu.createBuffer('penalties', candidateSizes.penalties);
     this.#output = gpu.createBuffer('candidates', candidateSizes.output);
     this.#readback = gpu.createBuffer(
-      'candidates readback',
-      candidateSizes.output,
+      'readback',
+      candidateSizes.output + (model.experts ? STEP_BYTES + routing(this.#scratch, config).experts.size : 0),
       BufferUsage.MAP_READ | BufferUsage.COPY_DST,
     );
   }
@@ -108,11 +130,11 @@ export class StepRunner {
    * Reads tokens in passes of at most `PASS_TOKENS`, without looking at logits.
    * @param between called before each pass; throws to stop
    */
-  async read(ids: readonly number[], between: () => void = () => {}): Promise<void> {
+  async read(ids: readonly number[], between: () => void = () => {}, signal?: AbortSignal): Promise<void> {
     let earlier: Promise<unknown> = Promise.resolve();
     for (let at = 0; at < ids.length; at += this.#scratch.maxTokens) {
       between();
-      await this.#submit(ids.slice(at, at + this.#scratch.maxTokens), false);
+      await this.#run(ids.slice(at, at + this.#scratch.maxTokens), false, signal);
       // One pass runs while the next is encoded; no more, or a stop would wait for all of them.
       await earlier;
       earlier = this.#gpu.device.queue.onSubmittedWorkDone();
@@ -120,15 +142,10 @@ export class StepRunner {
   }
 
   /** Reads tokens (one pass) and chooses the candidates for the next one. */
-  async step(ids: readonly number[], penalties: PenaltyList): Promise<CandidateList> {
+  async step(ids: readonly number[], penalties: PenaltyList, signal?: AbortSignal): Promise<CandidateList> {
     this.#writePenalties(penalties);
-    await this.#submit(ids, true);
-    const { buffer } = this.#readback;
-    await this.#gpu.map(buffer);
-    const list = readCandidates(buffer.getMappedRange().slice(0));
-    buffer.unmap();
-    this.#gpu.assertAlive();
-    return list;
+    const { candidates } = (await this.#run(ids, true, signal))!;
+    return readCandidates(candidates);
   }
 
   /** All logits of the last step, after its penalties, `[vocabulary]`. */
@@ -145,6 +162,7 @@ export class StepRunner {
     from: number,
     between: () => void = () => {},
     images: readonly PlacedImage[] = [],
+    signal?: AbortSignal,
   ): Promise<Float32Array<ArrayBuffer>> {
     const { vocabulary } = this.#model.config;
     const result = new Float32Array((ids.length - from) * vocabulary);
@@ -152,7 +170,7 @@ export class StepRunner {
     for (let at = 0; at < ids.length; at += this.#scratch.maxTokens) {
       between();
       const pass = ids.slice(at, at + this.#scratch.maxTokens);
-      await this.#submit(pass, false);
+      await this.#run(pass, false, signal);
       for (let row = Math.max(0, from - at); row < pass.length; row += LOGIT_ROWS) {
         const count = Math.min(LOGIT_ROWS, pass.length - row);
         result.set(await this.#logitRows(row, count), (at + row - from) * vocabulary);
@@ -169,29 +187,117 @@ export class StepRunner {
     for (const buffer of [this.#step, this.#logits, this.#penalties, this.#output, this.#readback]) buffer.dispose();
   }
 
-  async #submit(ids: readonly number[], choose: boolean): Promise<void> {
+  /**
+   * One pass, through all its halts.
+   * @returns what came back, where anything was to: the candidates, or word of what the routers chose
+   */
+  async #run(ids: readonly number[], choose: boolean, signal?: AbortSignal): Promise<Back | undefined> {
+    const { experts } = this.#model;
+    const position = this.state.position;
+    const program = await this.#program(ids.length, choose);
+    const parts = { choose, routed: experts !== undefined && (choose || !experts.complete), tokens: ids.length };
+    this.#submit(ids, program, parts);
+    if (!parts.choose && !parts.routed) return undefined;
+    let back = await this.#readBack(parts);
+    if (!experts || !parts.routed) return back;
+    try {
+      const halts = new Set<number>();
+      while (back.halt > 0) {
+        const layer = back.halt - 1;
+        if (halts.has(layer)) throw new Error(`layer ${layer} halts again`);
+        halts.add(layer);
+        await this.#supply(experts, program, layer, back.chosen(layer), position, parts, signal);
+        back = await this.#readBack(parts);
+      }
+      for (const layer of this.#model.layers.keys()) {
+        if (!halts.has(layer)) experts.used(layer, back.chosen(layer), position);
+      }
+      return back;
+    } catch (error) {
+      // Some layers have read the tokens, others have not.
+      this.prefix.rewind();
+      throw error;
+    }
+  }
+
+  /** Brings what a halted layer wants, and lets the pass go on from there. */
+  async #supply(
+    experts: ExpertResidency,
+    program: Program,
+    layer: number,
+    chosen: Uint32Array,
+    position: number,
+    parts: BackParts,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const gpu = this.#gpu;
+    const { slots } = routing(this.#scratch, this.#model.config);
+    for await (const wave of experts.waves(layer, chosen, position, signal)) {
+      gpu.write(slots, 0, wave.slots);
+      gpu.write(this.#step, HALT_AT, new Uint32Array([0]));
+      const encoder = gpu.device.createCommandEncoder();
+      const to = wave.last ? undefined : productsMark(layer);
+      program.encode(encoder, this.#profiler, { from: routedMark(layer), to });
+      if (wave.last) this.#copyBack(encoder, parts);
+      gpu.device.queue.submit([encoder.finish()]);
+    }
+  }
+
+  #submit(ids: readonly number[], program: Program, parts: BackParts): void {
     const gpu = this.#gpu;
     gpu.assertAlive();
     const { position } = this.state;
-    if (this.state.reserve(position + ids.length)) this.#dropPrograms();
-    const program = await this.#program(ids.length, choose);
     gpu.write(this.#step, 0, new Uint32Array([position, ids.length, 0, 0]));
     const encoder = gpu.device.createCommandEncoder();
     gpu.write(this.#input.tokens, 0, this.#placeImages(encoder, ids));
     const positions = sequencePositions(position, ids.length, this.#images);
     gpu.write(this.#input.rope, 0, ropeTable(this.#model.config.rope, positions));
     program.encode(encoder, this.#profiler);
-    if (choose) {
-      encoder.copyBufferToBuffer(this.#output.buffer, 0, this.#readback.buffer, 0, this.#output.size);
-      if (ids.length === 1) {
-        this.stepCost.dispatches = program.dispatchCount;
-        this.stepCost.readbackBytes = this.#output.size;
-        this.stepCost.weightBytes = program.weightBytes;
-      }
+    this.#copyBack(encoder, parts);
+    if (parts.choose && ids.length === 1) {
+      this.stepCost.dispatches = program.dispatchCount;
+      this.stepCost.readbackBytes = this.#backBytes(parts).size;
+      this.stepCost.weightBytes = program.weightBytes;
     }
     gpu.device.queue.submit([encoder.finish()]);
     this.state.position += ids.length;
     this.prefix.advance(ids);
+  }
+
+  /** The part of the readback buffer that is used: candidates, then the step buffer, then experts. */
+  #backBytes({ choose, routed, tokens }: BackParts): { offset: number; size: number; expertBytes: number } {
+    const { ffn, layers } = this.#model.config;
+    const expertBytes = routed && ffn.kind === 'moe' ? 4 * layers.length * tokens * ffn.topK : 0;
+    const offset = choose ? 0 : this.#output.size;
+    return { offset, size: this.#output.size - offset + (routed ? STEP_BYTES + expertBytes : 0), expertBytes };
+  }
+
+  #copyBack(encoder: GPUCommandEncoder, parts: BackParts): void {
+    const to = this.#readback.buffer;
+    const after = this.#output.size;
+    if (parts.choose) encoder.copyBufferToBuffer(this.#output.buffer, 0, to, 0, after);
+    if (!parts.routed) return;
+    const { experts } = routing(this.#scratch, this.#model.config);
+    encoder.copyBufferToBuffer(this.#step.buffer, 0, to, after, STEP_BYTES);
+    encoder.copyBufferToBuffer(experts.buffer, 0, to, after + STEP_BYTES, this.#backBytes(parts).expertBytes);
+  }
+
+  async #readBack(parts: BackParts): Promise<Back> {
+    const { buffer } = this.#readback;
+    const { offset, size, expertBytes } = this.#backBytes(parts);
+    await this.#gpu.map(buffer, offset, size);
+    const bytes = buffer.getMappedRange(offset, size).slice(0);
+    buffer.unmap();
+    this.#gpu.assertAlive();
+    const after = this.#output.size - offset;
+    if (!parts.routed) return { candidates: bytes, halt: 0, chosen: () => new Uint32Array() };
+    const experts = new Uint32Array(bytes, after + STEP_BYTES, expertBytes / 4);
+    const pairs = experts.length / this.#model.layers.length;
+    return {
+      candidates: bytes.slice(0, after),
+      halt: new Uint32Array(bytes, after + HALT_AT, 1)[0],
+      chosen: (layer) => experts.subarray(layer * pairs, (layer + 1) * pairs),
+    };
   }
 
   /** Copies embeddings of images to the rows of x that are theirs. @returns the ids, without those of the rows */
@@ -217,6 +323,8 @@ export class StepRunner {
 
   /** The pass for so many tokens, with or without candidates for the next one. */
   async #program(tokens: number, choose: boolean): Promise<Program> {
+    this.#gpu.assertAlive();
+    if (this.state.reserve(this.state.position + tokens)) this.#dropPrograms();
     const key = `${tokens} ${choose}`;
     let program = this.#programs.get(key);
     if (!program) {

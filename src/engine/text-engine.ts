@@ -66,10 +66,10 @@ export class TextEngine implements TokenModel {
     this.#stats.reusedTokens += reused;
     for (const checkpoint of checkpoints ?? [last]) {
       if (checkpoint < runner.state.position || checkpoint > last) continue;
-      await runner.read(promptIds.slice(runner.state.position, checkpoint), check);
+      await runner.read(promptIds.slice(runner.state.position, checkpoint), check, signal);
       runner.prefix.keep();
     }
-    await runner.read(promptIds.slice(runner.state.position, last), check);
+    await runner.read(promptIds.slice(runner.state.position, last), check, signal);
 
     let next: readonly number[] = promptIds.slice(-1);
     let firstAt = 0;
@@ -77,7 +77,7 @@ export class TextEngine implements TokenModel {
     const room = Math.min(maxTokens, this.info.contextLength - promptIds.length);
     for (let n = 0; n < room; n++) {
       check();
-      const token = await this.#choose(next, sampler, penalties, topLogprobs);
+      const token = await this.#choose(next, sampler, penalties, topLogprobs, signal);
       const now = performance.now();
       if (n === 0) {
         firstAt = now;
@@ -106,10 +106,11 @@ export class TextEngine implements TokenModel {
     sampler: Sampler,
     penalties: PenaltyState,
     topLogprobs: number | undefined,
+    signal: AbortSignal | undefined,
   ): Promise<GeneratedToken> {
     const list = penalties.list();
     const onCpu = list.ids.length > PENALTY_CAPACITY;
-    const found = await this.#runner.step(ids, onCpu ? NO_PENALTIES : list);
+    const found = await this.#runner.step(ids, onCpu ? NO_PENALTIES : list, signal);
     // The penalty list is longer than the kernel's: all logits, penalised here.
     let chosenFrom = onCpu ? await this.#allCandidates(found, penalties) : this.#candidates(found);
     let choice = sampler.sample(chosenFrom);
@@ -142,7 +143,7 @@ export class TextEngine implements TokenModel {
   ): Promise<Float32Array> {
     this.#checkPrompt(ids, 0);
     const placed = await this.images.place(images, signal);
-    return this.#runner.logits(ids, all ? 0 : ids.length - 1, () => throwIfAborted(signal), placed);
+    return this.#runner.logits(ids, all ? 0 : ids.length - 1, () => throwIfAborted(signal), placed, signal);
   }
 
   #checkPrompt(ids: readonly number[], answer: number): void {

@@ -77,8 +77,11 @@ export class Gpu {
   readonly limits: GPUSupportedLimits;
   /** `vendor architecture device` as far as the browser tells. */
   readonly adapterName: string;
-  /** Layout of group 0, the step buffer, which every kernel's pipeline shares. */
-  readonly stepLayout: GPUBindGroupLayout;
+  /**
+   * Layouts of group 0, the step buffer: read-only for all kernels but those that may raise its halt. Where all could write
+   * it, no control flow that depends on it would count as uniform, and barriers behind it would be refused.
+   */
+  readonly stepLayouts: { readonly read: GPUBindGroupLayout; readonly write: GPUBindGroupLayout };
   readonly lost: Promise<QwenError>;
   #bytes = 0;
   #peakBytes = 0;
@@ -98,10 +101,12 @@ export class Gpu {
     this.limits = device.limits;
     const { vendor, architecture, device: name, description } = adapter.info;
     this.adapterName = description || [vendor, architecture, name].filter(Boolean).join(' ') || 'unnamed adapter';
-    this.stepLayout = device.createBindGroupLayout({
-      label: 'step',
-      entries: [{ binding: 0, visibility: SHADER_STAGE_COMPUTE, buffer: { type: 'read-only-storage' } }],
-    });
+    const stepLayout = (type: GPUBufferBindingType) =>
+      device.createBindGroupLayout({
+        label: 'step',
+        entries: [{ binding: 0, visibility: SHADER_STAGE_COMPUTE, buffer: { type } }],
+      });
+    this.stepLayouts = { read: stepLayout('read-only-storage'), write: stepLayout('storage') };
     device.addEventListener('uncapturederror', ({ error }) => {
       this.#fault ??= describeFault(error);
     });
@@ -219,10 +224,10 @@ export class Gpu {
     }
   }
 
-  /** Maps for reading; a lost device rejects with its typed error instead of an OperationError. */
-  async map(buffer: GPUBuffer): Promise<void> {
+  /** Maps for reading, from `offset` (a multiple of 8); a lost device rejects with its typed error instead of an OperationError. */
+  async map(buffer: GPUBuffer, offset = 0, size?: number): Promise<void> {
     try {
-      await buffer.mapAsync(MAP_MODE_READ);
+      await buffer.mapAsync(MAP_MODE_READ, offset, size);
     } catch (cause) {
       this.assertAlive();
       // A device that dies rejects its maps just before `lost` resolves.
@@ -257,7 +262,9 @@ export class Gpu {
     try {
       const pipeline = await device.createComputePipelineAsync({
         label: spec.name,
-        layout: device.createPipelineLayout({ bindGroupLayouts: [this.stepLayout, layout] }),
+        layout: device.createPipelineLayout({
+          bindGroupLayouts: [shader.writesStep ? this.stepLayouts.write : this.stepLayouts.read, layout],
+        }),
         compute: { module },
       });
       return { name: spec.name, pipeline, layout, shader };
