@@ -10,8 +10,11 @@ export type {
   EngineStats,
   LoadOptions,
   LoadProgress,
+  MemoryPlan,
   ModelInfo,
   ModelInput,
+  PlanOptions,
+  SpeedAssumptions,
   StoreKind,
 } from './engine/types.ts';
 export { QwenError, type QwenErrorCode, type QwenErrorDetails } from './errors.ts';

@@ -1,5 +1,5 @@
 /** The engine as a page sees it. */
-import type { EngineStats, LoadOptions, ModelInfo, ModelInput } from '../engine/types.ts';
+import type { EngineStats, LoadOptions, MemoryPlan, ModelInfo, ModelInput, PlanOptions } from '../engine/types.ts';
 import { QwenError, throwIfAborted } from '../errors.ts';
 import { Channel } from './channel.ts';
 import { apiFetch } from './fetch.ts';
@@ -105,6 +105,18 @@ export class Engine {
     }
     const { startWorkerService } = await import('./worker-service.ts');
     return Engine.connect(startWorkerService, options);
+  }
+
+  /**
+   * What a model would take of this device's GPU memory, how many of its experts would have a place there, and how fast it
+   * may be: from its header alone, on the `gpu` given or `navigator.gpu`.
+   *
+   * @throws QwenError `out-of-memory` where `gpuMemoryBytes` cannot hold it, saying how much would; otherwise as `load`
+   */
+  static async plan(model: ModelInput, options: PlanOptions = {}): Promise<MemoryPlan> {
+    throwIfAborted(options.signal);
+    const { planModel } = await import('../engine/index.ts');
+    return planModel(absolute(model), options);
   }
 
   /**

@@ -1,5 +1,13 @@
 import type { ExpertResidency } from '../experts/index.ts';
-import { BufferUsage, type Gpu, type GpuBuffer, type Profiler, type Program, Recorder } from '../gpu/index.ts';
+import {
+  BufferUsage,
+  type Gpu,
+  type GpuBuffer,
+  type Profiler,
+  type Program,
+  programBytes,
+  Recorder,
+} from '../gpu/index.ts';
 import {
   type CandidateList,
   candidateSizes,
@@ -28,6 +36,8 @@ export interface RunnerOptions {
   contextLength: number;
   /** f16 matmul tiles and KV cache. */
   f16: boolean;
+  /** Memory for snapshots of the state; default: a part of what the device's budget leaves. */
+  snapshotBytes?: number;
   /** Times the dispatches of every pass. */
   profiler?: Profiler;
 }
@@ -91,14 +101,14 @@ export class StepRunner {
   /** Entries last written to the penalty list. */
   #penaltyCount = 0;
 
-  constructor(gpu: Gpu, model: TextModel, { contextLength, f16, profiler }: RunnerOptions) {
+  constructor(gpu: Gpu, model: TextModel, { contextLength, f16, snapshotBytes, profiler }: RunnerOptions) {
     this.#gpu = gpu;
     this.#model = model;
     this.#f16 = f16;
     this.#profiler = profiler;
     const { config } = model;
     this.state = new SequenceState(gpu, config, { contextLength, kvF16: f16 });
-    this.prefix = new PrefixCache(gpu, this.state);
+    this.prefix = new PrefixCache(gpu, this.state, snapshotBytes);
     this.#scratch = new Scratch(gpu, Math.min(PASS_TOKENS, contextLength));
     this.#step = gpu.createBuffer('step', STEP_BYTES);
     this.#input = {
@@ -118,6 +128,19 @@ export class StepRunner {
   /** Records and compiles what decoding and a full prompt pass need, so that the first answer does not wait for it. */
   async warmUp(): Promise<void> {
     await Promise.all([this.#program(1, true), this.#program(this.#scratch.maxTokens, false)]);
+  }
+
+  /**
+   * On a rehearsal's device: allocates all that passes may come to need, the whole context and the logits of a long prompt.
+   * @returns bytes of the programs that may be alive at once, and bytes of weights that a decode step reads
+   */
+  rehearse(contextLength: number): { programBytes: number; weightBytes: number } {
+    const decode = this.#record(1, true).rec;
+    const most = this.#record(this.#scratch.maxTokens, true).rec;
+    while (this.state.capacity < contextLength) this.state.reserve(this.state.capacity + 1);
+    for (const buffer of this.#createLogitRows(LOGIT_ROWS)) buffer.dispose();
+    const programs = (PROGRAMS_KEPT + 2) * programBytes(Math.max(decode.dispatchCount, most.dispatchCount));
+    return { programBytes: programs, weightBytes: decode.weightBytes };
   }
 
   /** Starts a new sequence. @param images in its order; their buffers stay the caller's */
@@ -328,20 +351,7 @@ export class StepRunner {
     const key = `${tokens} ${choose}`;
     let program = this.#programs.get(key);
     if (!program) {
-      const pass = this.#pass(tokens);
-      const x = decoder(pass, this.#model, this.state);
-      if (choose) {
-        head(pass, this.#model, x, this.#logits, tokens - 1, 1);
-        const { vocabulary } = this.#model.config;
-        const partials = this.#scratch.bytes('logit partials', candidateSizes.partials(vocabulary));
-        const histograms = this.#scratch.bytes('logit histograms', candidateSizes.histograms);
-        candidates(
-          pass.rec,
-          { logits: this.#logits, penalties: this.#penalties, partials, histograms, output: this.#output },
-          vocabulary,
-        );
-      }
-      program = await pass.rec.build(`${tokens} tokens`, this.#step);
+      program = await this.#record(tokens, choose).rec.build(`${tokens} tokens`, this.#step);
     }
     // Last used last.
     this.#programs.delete(key);
@@ -354,21 +364,46 @@ export class StepRunner {
     return program;
   }
 
+  #record(tokens: number, choose: boolean): Pass {
+    const pass = this.#pass(tokens);
+    const x = decoder(pass, this.#model, this.state);
+    if (!choose) return pass;
+    head(pass, this.#model, x, this.#logits, tokens - 1, 1);
+    const { vocabulary } = this.#model.config;
+    const partials = this.#scratch.bytes('logit partials', candidateSizes.partials(vocabulary));
+    const histograms = this.#scratch.bytes('logit histograms', candidateSizes.histograms);
+    candidates(
+      pass.rec,
+      { logits: this.#logits, penalties: this.#penalties, partials, histograms, output: this.#output },
+      vocabulary,
+    );
+    return pass;
+  }
+
+  /** Logits of `count` rows, and where they are read back to. */
+  #createLogitRows(count: number): [rows: GpuBuffer, readback: GpuBuffer] {
+    const bytes = count * this.#model.config.vocabulary * 4;
+    return [
+      this.#gpu.createBuffer('logit rows', bytes),
+      this.#gpu.createBuffer('logit rows readback', bytes, BufferUsage.MAP_READ | BufferUsage.COPY_DST),
+    ];
+  }
+
   async #logitRows(first: number, count: number): Promise<Float32Array<ArrayBuffer>> {
     const gpu = this.#gpu;
-    const bytes = count * this.#model.config.vocabulary * 4;
-    const rows = gpu.createBuffer('logit rows', bytes);
+    const [rows, readback] = this.#createLogitRows(count);
     const pass = this.#pass(count);
     head(pass, this.#model, this.#scratch.rows('x', this.#model.config.hidden), rows, first, count);
     const program = await pass.rec.build('logit rows', this.#step);
     try {
       const encoder = gpu.device.createCommandEncoder();
       program.encode(encoder);
+      encoder.copyBufferToBuffer(rows.buffer, 0, readback.buffer, 0, rows.size);
       gpu.device.queue.submit([encoder.finish()]);
-      return new Float32Array(await gpu.read(rows), 0, bytes / 4);
+      await gpu.map(readback.buffer);
+      return new Float32Array(readback.buffer.getMappedRange().slice(0), 0, count * this.#model.config.vocabulary);
     } finally {
-      program.dispose();
-      rows.dispose();
+      for (const resource of [program, rows, readback]) resource.dispose();
     }
   }
 

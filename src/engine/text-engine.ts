@@ -10,6 +10,7 @@ import type {
   EngineStats,
   GeneratedToken,
   GenerateOptions,
+  MemoryPlan,
   ModelInfo,
   PromptImage,
   TokenLogprob,
@@ -37,10 +38,14 @@ export class TextEngine implements TokenModel {
     private readonly gpu: Gpu,
     private readonly model: TextModel,
     private readonly weights: Weights,
-    readonly info: ModelInfo,
+    readonly info: ModelInfo & { readonly plan: MemoryPlan },
     private readonly images: ImageReader,
   ) {
-    this.#runner = new StepRunner(gpu, model, { contextLength: info.contextLength, f16: info.precision === 'f16' });
+    this.#runner = new StepRunner(gpu, model, {
+      contextLength: info.contextLength,
+      f16: info.precision === 'f16',
+      snapshotBytes: Number.isFinite(gpu.memoryBytes) ? info.plan.snapshotBytes : undefined,
+    });
   }
 
   warmUp(): Promise<void> {
@@ -170,7 +175,7 @@ export class TextEngine implements TokenModel {
 
   stats(): EngineStats {
     const { dispatches, readbackBytes, weightBytes } = this.#runner.stepCost;
-    const { ffn, layers } = this.model.config;
+    const { experts } = this.model;
     return {
       ...this.#stats,
       gpuBytes: this.gpu.bytes,
@@ -178,10 +183,10 @@ export class TextEngine implements TokenModel {
       dispatchesPerToken: dispatches,
       readbackBytesPerToken: readbackBytes,
       weightBytesPerToken: weightBytes,
-      expertSlots: ffn.kind === 'moe' ? ffn.experts * layers.length : 0,
-      expertHits: 0,
-      expertMisses: 0,
-      expertStallMs: 0,
+      expertSlots: experts?.slots ?? 0,
+      expertHits: experts?.hits ?? 0,
+      expertMisses: experts?.misses ?? 0,
+      expertStallMs: experts?.stallMs ?? 0,
       bytesFromNetwork: this.weights.networkBytes + this.images.networkBytes,
       bytesFromStore: this.weights.storeBytes + this.images.storeBytes,
       visionRuns: this.images.runs,

@@ -11,7 +11,11 @@ export interface LoadOptions {
   mmproj?: ModelInput;
   /** Tokens of context to allow. Default: the smaller of the model's own and 32768. */
   contextLength?: number;
-  /** Most bytes of GPU memory to use; loading fails with `out-of-memory` where the model needs more. */
+  /**
+   * Most bytes of GPU memory to use. Experts beyond it stay in the store or on the server and come when they are wanted;
+   * loading fails with `out-of-memory` where not even the rest fits. Default: no limit, but where the browser tells the
+   * device's memory, no more experts than three quarters of it hold.
+   */
   gpuMemoryBytes?: number;
   /** Where downloaded bytes are kept. Default `'indexeddb'`, and `'none'` outside a browser. */
   store?: StoreKind;
@@ -42,6 +46,64 @@ export interface LoadProgress {
   file: string;
 }
 
+export interface PlanOptions
+  extends Pick<LoadOptions, 'mmproj' | 'contextLength' | 'gpuMemoryBytes' | 'gpu' | 'precision' | 'signal'> {
+  /** Rates that the estimate of speed goes by, where they are known better. */
+  assume?: Partial<SpeedAssumptions>;
+}
+
+/** What the estimate of a plan rests on. */
+export interface SpeedAssumptions {
+  /** Rate at which the GPU reads weights. Default 400e9. */
+  gpuBytesPerSecond: number;
+  /** Rate at which absent experts are read from the store. Default 2e9. */
+  storeBytesPerSecond: number;
+  /**
+   * Share of the wanted experts that are in slots. Default: the share of experts that have one, as if all were alike to the
+   * router; real routers have favourites, so more are found.
+   */
+  hitRate: number;
+}
+
+/** What a model will take of the GPU's memory, known from its header. All figures in bytes unless they say otherwise. */
+export interface MemoryPlan {
+  /** `gpuMemoryBytes`. */
+  budgetBytes?: number;
+  /** Of the files. */
+  modelBytes: number;
+  /** Weights that every token may read: always resident. */
+  sharedBytes: number;
+  /** What the model remembers of a whole context. */
+  contextBytes: number;
+  /** Intermediate results, parameters and staging. */
+  workBytes: number;
+  /** Copies of the state for later turns to start from. */
+  snapshotBytes: number;
+  /** Slots for experts. */
+  expertBytes: number;
+  /** Of the files' bytes, those of experts without a slot: read from the store or the server whenever they are wanted. */
+  streamedBytes: number;
+  /** All of GPU memory. */
+  totalBytes: number;
+  /** The least budget: as many slots a layer as a token chooses experts, and no snapshots. */
+  minimumBytes: number;
+  /** With a slot for every expert, without snapshots. */
+  fullBytes: number;
+  /** Routed experts a layer; 0 when dense. */
+  experts: number;
+  /** Slots of each layer; empty when dense. */
+  slots: readonly number[];
+  /** An estimate of decoding, with what it assumes. */
+  speed: {
+    tokensPerSecond: number;
+    /** Weights that the GPU reads for a token. */
+    gpuBytesPerToken: number;
+    /** Absent experts that a token waits for. */
+    missBytesPerToken: number;
+    assumptions: SpeedAssumptions;
+  };
+}
+
 /** Facts about a loaded model. */
 export interface ModelInfo {
   /** `general.name`, else the file's name. */
@@ -62,6 +124,8 @@ export interface ModelInfo {
   /** `<vendor> <architecture> <device>` as far as the browser tells. */
   adapter: string;
   precision: 'f32' | 'f16';
+  /** What it takes of the GPU's memory. */
+  plan?: MemoryPlan;
 }
 
 /** Totals since load; rates and times are of the last request. A figure that does not apply is 0. */

@@ -93,14 +93,13 @@ export class Gpu {
 
   private constructor(
     readonly device: GPUDevice,
-    adapter: GPUAdapter,
+    adapterName: string,
     readonly capabilities: Capabilities,
     /** Most bytes that may be in use; `Infinity` without a budget. */
     readonly memoryBytes: number,
   ) {
     this.limits = device.limits;
-    const { vendor, architecture, device: name, description } = adapter.info;
-    this.adapterName = description || [vendor, architecture, name].filter(Boolean).join(' ') || 'unnamed adapter';
+    this.adapterName = adapterName;
     const stepLayout = (type: GPUBufferBindingType) =>
       device.createBindGroupLayout({
         label: 'step',
@@ -143,7 +142,17 @@ export class Gpu {
     const subgroupMinSize = subgroups ? (adapter.info.subgroupMinSize ?? 4) : 1;
     const subgroupMaxSize = subgroups ? (adapter.info.subgroupMaxSize ?? 128) : 1;
     const capabilities = { f16, subgroups, timestamps, subgroupMinSize, subgroupMaxSize };
-    return new Gpu(device, adapter, capabilities, memoryBytes);
+    const { vendor, architecture, device: name, description } = adapter.info;
+    const adapterName = description || [vendor, architecture, name].filter(Boolean).join(' ') || 'unnamed adapter';
+    return new Gpu(device, adapterName, capabilities, memoryBytes);
+  }
+
+  /**
+   * A device like this one on which nothing is done but counting: whoever allocates on it learns what it would take here.
+   * Recorders may record for it; nothing can be built or read.
+   */
+  rehearsal(): Gpu {
+    return new Gpu(countingDevice(this.limits), this.adapterName, this.capabilities, Infinity);
   }
 
   /** Bytes of buffers alive, and the most there ever were. */
@@ -295,6 +304,21 @@ export class Gpu {
     this.#bytes = 0;
     this.device.destroy();
   }
+}
+
+function countingDevice(limits: GPUSupportedLimits): GPUDevice {
+  const nothing = () => {};
+  const device = {
+    limits,
+    lost: new Promise(nothing),
+    addEventListener: nothing,
+    destroy: nothing,
+    createBuffer: () => ({ destroy: nothing }),
+    createBindGroupLayout: () => ({}),
+    createCommandEncoder: () => ({ clearBuffer: nothing, copyBufferToBuffer: nothing, finish: nothing }),
+    queue: { writeBuffer: nothing, submit: nothing },
+  };
+  return device as unknown as GPUDevice;
 }
 
 export function range(source: Bindable): BufferRange {

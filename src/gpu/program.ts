@@ -50,6 +50,11 @@ export class Recorder {
     return this.#dispatches.length;
   }
 
+  /** Bytes of weights that the dispatches read. */
+  get weightBytes(): number {
+    return this.#dispatches.reduce((sum, { cost }) => sum + (cost.weightBytes ?? 0), 0);
+  }
+
   /** Names this place, between the dispatches so far and those to come: a run of the program may begin or end here. */
   mark(name: string): void {
     this.#marks.set(name, this.#dispatches.length);
@@ -88,8 +93,7 @@ export class Recorder {
       return { ...bound, stepGroup: writesStep ? stepGroups.write : stepGroups.read };
     });
     gpu.write(uniforms, 0, new Uint8Array(values.buffer));
-    const weightBytes = this.#dispatches.reduce((sum, { cost }) => sum + (cost.weightBytes ?? 0), 0);
-    return new Program(label, dispatches, this.#marks, uniforms, weightBytes);
+    return new Program(label, dispatches, this.#marks, uniforms, this.weightBytes);
   }
 
   #bind(

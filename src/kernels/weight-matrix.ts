@@ -91,6 +91,14 @@ export class WeightMatrix {
     return this.rows * rowBytes(this.type, this.columns);
   }
 
+  /** Bytes of its planes. */
+  get gpuBytes(): number {
+    return this.parts.reduce(
+      (sum, { planes }) => sum + Object.values(planes).reduce((all, { size }) => all + size, 0),
+      0,
+    );
+  }
+
   /** Its blocks go through the repacking shader, not straight into a plane. */
   get isRepacked(): boolean {
     return quantTypes[this.type].blockWeights > 1;

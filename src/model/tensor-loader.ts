@@ -189,6 +189,12 @@ export class TensorLoader {
     }
   }
 
+  /** On a rehearsal's device: takes, for a moment, what loading takes besides the tensors. */
+  rehearse(): void {
+    this.#staging().dispose();
+    this.#stagingBuffer = undefined;
+  }
+
   disposeOwned(): void {
     for (const resource of this.#owned.splice(0)) resource.dispose();
   }

@@ -81,6 +81,8 @@ export interface ExpertRoom {
   /** Slots of each layer, from its number of chosen experts to all. */
   readonly slots: readonly number[];
   readonly policy: ExpertPolicy;
+  /** Loading reads no experts: they come later, those first that are wanted. */
+  readonly early?: boolean;
 }
 
 export interface LoadTextOptions {
@@ -250,6 +252,7 @@ class ExpertAllocator {
   #initial(layer: number): number[] {
     const { experts } = this.#config;
     const slots = this.#room.slots[layer];
+    if (this.#room.early) return [];
     if (slots === experts) return Array.from({ length: experts }, (_, expert) => expert);
     return this.#room.policy.initial(layer, slots).sort((a, b) => a - b);
   }
