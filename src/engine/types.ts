@@ -13,7 +13,10 @@ export interface LoadOptions {
   contextLength?: number;
   /** Most bytes of GPU memory to use; loading fails with `out-of-memory` where the model needs more. */
   gpuMemoryBytes?: number;
-  /** Where downloaded bytes are kept. Default `'indexeddb'`, and `'none'` outside a browser. */
+  /**
+   * Where downloaded bytes are kept. Default `'indexeddb'`, and `'none'` outside a browser. `'opfs'` writes and reads faster, and
+   * lets one tab at a time use a model.
+   */
   store?: StoreKind;
   /** A WebGPU implementation to run on in this thread (Node: Dawn's `create([])`). Default: `navigator.gpu` in a worker. */
   gpu?: GPU;

@@ -7,12 +7,14 @@ import { absoluteUrl, type HttpOptions } from './http-file.ts';
 import { IndexedDbStore } from './indexeddb-store.ts';
 import { Limiter } from './limiter.ts';
 import { MemoryStore } from './memory-store.ts';
+import { OpfsStore } from './opfs-store.ts';
 import { REQUESTS_IN_FLIGHT, RemoteFile, URGENT_REQUESTS_IN_FLIGHT } from './remote-file.ts';
 import { assembleShards, missingShard, type Shard, shardPlace, shardUrl } from './shards.ts';
 import type { ChunkStore, StoredFile } from './store.ts';
 import type { ModelInput, OpenOptions, OpenWeights, StoreKind, TensorInfo, Weights } from './types.ts';
 
-export { requestPersistence } from './indexeddb-store.ts';
+export { provideStorageWorker } from './opfs-store.ts';
+export { requestPersistence } from './quota.ts';
 export type { ChunkStore, StoredFile } from './store.ts';
 export type * from './types.ts';
 
@@ -69,8 +71,9 @@ async function withStore<T>(kind: StoreKind, work: (store: ChunkStore) => Promis
 
 function createStore(kind: StoreKind): ChunkStore {
   if (kind === 'indexeddb') return new IndexedDbStore();
+  if (kind === 'opfs') return new OpfsStore();
   if (kind === 'none') return new MemoryStore();
-  throw new QwenError('invalid-request', `store is ${JSON.stringify(kind)}; it can be 'indexeddb' or 'none'.`, {
+  throw new QwenError('invalid-request', `store is ${JSON.stringify(kind)}; it can be 'indexeddb', 'opfs' or 'none'.`, {
     param: 'store',
   });
 }

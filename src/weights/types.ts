@@ -3,7 +3,7 @@
 export type ModelInput = string | readonly string[] | Blob | readonly Blob[];
 
 /** Where downloaded bytes are kept. */
-export type StoreKind = 'indexeddb' | 'none';
+export type StoreKind = 'indexeddb' | 'opfs' | 'none';
 
 /** Tensor types of GGUF that this package runs, by ggml's names. Sizes are in `quant-types.ts`. */
 export type TensorType =
