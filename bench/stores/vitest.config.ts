@@ -1,0 +1,22 @@
+import { playwright } from '@vitest/browser-playwright';
+import { defineConfig } from 'vitest/config';
+import { findBrowser, launchOptions } from '../../tools/browser.mjs';
+
+/** The stores side by side in Chromium: `npx vitest run --config bench/stores/vitest.config.ts`. */
+const browser = await findBrowser();
+if (!browser) throw new Error('No browser to measure in. Set CHROME_PATH, or see docs/developing.md.');
+
+export default defineConfig({
+  root: new URL('../..', import.meta.url).pathname,
+  test: {
+    include: ['bench/stores/*.bench.ts'],
+    testTimeout: 600_000,
+    browser: {
+      enabled: true,
+      headless: true,
+      provider: playwright({ launchOptions: launchOptions(browser) }),
+      instances: [{ browser: 'chromium' }],
+      screenshotFailures: false,
+    },
+  },
+});
