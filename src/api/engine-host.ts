@@ -2,7 +2,7 @@
  * Everything behind the worker's border: the model, its tokenizer and template, the queue of requests. Knows neither
  * workers nor pages; `Engine` calls it directly where `gpu` is given, else through Comlink.
  */
-import type { LoadOptions, LoadProgress, ModelInfo, PromptImage, TokenModel } from '../engine/types.ts';
+import type { EngineStats, LoadOptions, LoadProgress, ModelInfo, PromptImage, TokenModel } from '../engine/types.ts';
 import { QwenError, throwIfAborted } from '../errors.ts';
 import { ImageLoader } from '../media/index.ts';
 import { ChatTemplate, decode, samplingSettings, Tokenizer } from '../text/index.ts';
@@ -130,6 +130,10 @@ export class EngineHost implements EngineService {
     const { tokenizer } = this.#ready;
     this.#checkIds(ids, 'ids', { empty: true });
     return decode(tokenizer, ids, options);
+  }
+
+  async stats(): Promise<EngineStats> {
+    return this.#ready.model.stats();
   }
 
   async abort(id: number): Promise<void> {

@@ -160,6 +160,12 @@ export class Engine {
     return this.#stats;
   }
 
+  /** Figures as they are now, for a page that shows how experts arrive while no answer runs. */
+  async refreshStats(): Promise<EngineStats> {
+    this.#stats = await this.#guarded(() => this.#service.stats());
+    return this.#stats;
+  }
+
   /** Token ids of a text. Markers in it are plain text unless `special` is set. */
   async tokenize(text: string, options?: TokenizeOptions): Promise<number[]> {
     return this.#guarded(() => this.#service.tokenize(text, options));

@@ -2,7 +2,7 @@ import { QwenError } from '../errors.ts';
 import { createPolicy, loadUsage, usageKey } from '../experts/index.ts';
 import { Gpu, type OpenGpuOptions } from '../gpu/index.ts';
 import { type ModelConfig, readConfig } from '../model/config.ts';
-import { type ExpertRoom, loadTextModel } from '../model/text-model.ts';
+import { loadTextModel } from '../model/text-model.ts';
 import { openWeights } from '../weights/index.ts';
 import type { GgufMetadata, TensorInfo, Weights } from '../weights/types.ts';
 import { ImageReader } from './image-reader.ts';
@@ -45,10 +45,13 @@ export async function loadTokenModel(
     const config = readConfig(weights);
     const described = describe(config, weights, gpu, precision, options.contextLength);
     const plan = await planFor(gpu, weights, config, described.contextLength, precision, options);
+    const early = config.ffn.kind === 'moe' && !(options.waitForExperts ?? isLocal(input));
     const info = { ...described, vision: options.mmproj !== undefined, plan };
+    const usage = config.ffn.kind === 'moe' ? await loadUsage(usageKey(weights), shapeOf(config)) : undefined;
+    const room = usage && { slots: plan.slots, policy: createPolicy('forecast', shapeOf(config), usage), early };
     const textModel = await loadTextModel(gpu, weights, {
       signal,
-      room: await expertRoom(config, plan, weights),
+      room,
       onProgress: (loaded, total, file) => meter.report('weights', loaded, total, file),
     });
     meter.report('compile');
@@ -59,9 +62,10 @@ export async function loadTokenModel(
       store,
       f16: precision === 'f16',
     });
-    const model = new TextEngine(gpu, textModel, weights, info, images);
+    const model = new TextEngine(gpu, textModel, weights, info, images, usage);
     await model.warmUp();
     meter.report('ready');
+    if (early) model.loadOn();
     return { model, metadata: opened.metadata };
   } catch (error) {
     weights?.close();
@@ -149,14 +153,12 @@ async function visionBytes(mmproj: ModelInput, signal: AbortSignal | undefined):
   return weights.byteLength + VISION_WORK_BYTES;
 }
 
-async function expertRoom(
-  { layers, ffn }: ModelConfig,
-  { slots }: MemoryPlan,
-  weights: Weights,
-): Promise<ExpertRoom | undefined> {
-  if (ffn.kind !== 'moe') return undefined;
-  const shape = { layers: layers.length, experts: ffn.experts };
-  return { slots, policy: createPolicy('forecast', shape, await loadUsage(usageKey(weights), shape)) };
+function shapeOf({ layers, ffn }: ModelConfig): { layers: number; experts: number } {
+  return { layers: layers.length, experts: ffn.kind === 'moe' ? ffn.experts : 0 };
+}
+
+function isLocal(input: ModelInput): boolean {
+  return typeof input !== 'string' && (input instanceof Blob || typeof input[0] !== 'string');
 }
 
 function choosePrecision(wanted: LoadOptions['precision'] = 'auto', { capabilities }: Gpu): 'f32' | 'f16' {

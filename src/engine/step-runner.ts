@@ -15,7 +15,16 @@ import {
   PENALTY_CAPACITY,
   readCandidates,
 } from '../kernels/candidates.ts';
-import { decoder, head, type Pass, type PassInput, productsMark, routedMark, routing } from '../model/decoder.ts';
+import {
+  decoder,
+  forecast,
+  head,
+  type Pass,
+  type PassInput,
+  productsMark,
+  routedMark,
+  routing,
+} from '../model/decoder.ts';
 import { type ImageSpan, imageEnd, ropeTable, sequencePositions } from '../model/rope.ts';
 import { Scratch } from '../model/scratch.ts';
 import { SequenceState } from '../model/state.ts';
@@ -38,6 +47,8 @@ export interface RunnerOptions {
   f16: boolean;
   /** Memory for snapshots of the state; default: a part of what the device's budget leaves. */
   snapshotBytes?: number;
+  /** Reads ahead what the routers of later layers say while a step waits; default true. */
+  foresees?: boolean;
   /** Times the dispatches of every pass. */
   profiler?: Profiler;
 }
@@ -57,6 +68,9 @@ export interface PlacedImage extends ImageSpan {
 /** Bytes of the step buffer, and where its halt is. */
 const STEP_BYTES = 16;
 const HALT_AT = 8;
+
+/** Layers behind a waiting one whose experts are foretold. */
+const FORESEEN_LAYERS = 2;
 
 /** In place of a token id: the embedding kernel finds no such row, and leaves x as it is. */
 const NO_TOKEN = 0xffffffff;
@@ -89,6 +103,7 @@ export class StepRunner {
   readonly #model: TextModel;
   readonly #f16: boolean;
   readonly #profiler: Profiler | undefined;
+  readonly #foresees: boolean;
   readonly #scratch: Scratch;
   readonly #step: GpuBuffer;
   readonly #input: PassInput;
@@ -97,15 +112,27 @@ export class StepRunner {
   readonly #output: GpuBuffer;
   readonly #readback: GpuBuffer;
   readonly #programs = new Map<string, Program>();
+  readonly #forecastStep: GpuBuffer;
+  readonly #forecastReadback: GpuBuffer;
+  readonly #forecasts = new Map<number, Program>();
+  #foreseeing = false;
+  /** Passes so far, and the last layer that the present one waited at. */
+  #passes = 0;
+  #reached = 0;
   #images: readonly PlacedImage[] = [];
   /** Entries last written to the penalty list. */
   #penaltyCount = 0;
 
-  constructor(gpu: Gpu, model: TextModel, { contextLength, f16, snapshotBytes, profiler }: RunnerOptions) {
+  constructor(
+    gpu: Gpu,
+    model: TextModel,
+    { contextLength, f16, snapshotBytes, foresees = true, profiler }: RunnerOptions,
+  ) {
     this.#gpu = gpu;
     this.#model = model;
     this.#f16 = f16;
     this.#profiler = profiler;
+    this.#foresees = foresees;
     const { config } = model;
     this.state = new SequenceState(gpu, config, { contextLength, kvF16: f16 });
     this.prefix = new PrefixCache(gpu, this.state, snapshotBytes);
@@ -121,6 +148,13 @@ export class StepRunner {
     this.#readback = gpu.createBuffer(
       'readback',
       candidateSizes.output + (model.experts ? STEP_BYTES + routing(this.#scratch, config).experts.size : 0),
+      BufferUsage.MAP_READ | BufferUsage.COPY_DST,
+    );
+    this.#forecastStep = gpu.createBuffer('forecast step', STEP_BYTES);
+    const foreseen = config.ffn.kind === 'moe' ? 4 * FORESEEN_LAYERS * config.ffn.topK : 0;
+    this.#forecastReadback = gpu.createBuffer(
+      'forecast readback',
+      foreseen,
       BufferUsage.MAP_READ | BufferUsage.COPY_DST,
     );
   }
@@ -139,7 +173,9 @@ export class StepRunner {
     const most = this.#record(this.#scratch.maxTokens, true).rec;
     while (this.state.capacity < contextLength) this.state.reserve(this.state.capacity + 1);
     for (const buffer of this.#createLogitRows(LOGIT_ROWS)) buffer.dispose();
-    const programs = (PROGRAMS_KEPT + 2) * programBytes(Math.max(decode.dispatchCount, most.dispatchCount));
+    let programs = (PROGRAMS_KEPT + 2) * programBytes(Math.max(decode.dispatchCount, most.dispatchCount));
+    if (this.#model.experts)
+      programs += this.#model.layers.length * programBytes(this.#recordForecast(1).dispatchCount);
     return { programBytes: programs, weightBytes: decode.weightBytes };
   }
 
@@ -207,7 +243,9 @@ export class StepRunner {
     this.prefix.dispose();
     this.state.dispose();
     this.#scratch.dispose();
+    for (const program of this.#forecasts.values()) program.dispose();
     for (const buffer of [this.#step, this.#logits, this.#penalties, this.#output, this.#readback]) buffer.dispose();
+    for (const buffer of [this.#forecastStep, this.#forecastReadback]) buffer.dispose();
   }
 
   /**
@@ -217,6 +255,7 @@ export class StepRunner {
   async #run(ids: readonly number[], choose: boolean, signal?: AbortSignal): Promise<Back | undefined> {
     const { experts } = this.#model;
     const position = this.state.position;
+    this.#passes++;
     const program = await this.#program(ids.length, choose);
     const parts = { choose, routed: experts !== undefined && (choose || !experts.complete), tokens: ids.length };
     this.#submit(ids, program, parts);
@@ -229,6 +268,7 @@ export class StepRunner {
         const layer = back.halt - 1;
         if (halts.has(layer)) throw new Error(`layer ${layer} halts again`);
         halts.add(layer);
+        this.#reached = layer;
         await this.#supply(experts, program, layer, back.chosen(layer), position, parts, signal);
         back = await this.#readBack(parts);
       }
@@ -255,6 +295,7 @@ export class StepRunner {
   ): Promise<void> {
     const gpu = this.#gpu;
     const { slots } = routing(this.#scratch, this.#model.config);
+    if (parts.tokens === 1 && this.#foresees) this.#foresee(experts, layer);
     for await (const wave of experts.waves(layer, chosen, position, signal)) {
       gpu.write(slots, 0, wave.slots);
       gpu.write(this.#step, HALT_AT, new Uint32Array([0]));
@@ -264,6 +305,64 @@ export class StepRunner {
       if (wave.last) this.#copyBack(encoder, parts);
       gpu.device.queue.submit([encoder.finish()]);
     }
+  }
+
+  /**
+   * While a step waits for the experts of a layer, what the next layers will probably choose is asked of their routers, and
+   * read ahead. A submit and a readback of its own, and only then: steps that find all they want pay nothing.
+   */
+  #foresee(experts: ExpertResidency, layer: number): void {
+    const first = layer + 1;
+    const layers = this.#model.layers.slice(first, first + FORESEEN_LAYERS);
+    if (layers.length === 0 || this.#foreseeing) return;
+    this.#foreseeing = true;
+    const pass = this.#passes;
+    const ask = async () => {
+      const program = await this.#forecastProgram(first);
+      const gpu = this.#gpu;
+      gpu.write(this.#forecastStep, 0, new Uint32Array(STEP_BYTES / 4));
+      const encoder = gpu.device.createCommandEncoder();
+      program.encode(encoder);
+      const { experts: chosen, topK } = this.#forecastOutput();
+      const size = 4 * layers.length * topK;
+      encoder.copyBufferToBuffer(chosen.buffer, 0, this.#forecastReadback.buffer, 0, size);
+      gpu.device.queue.submit([encoder.finish()]);
+      await gpu.map(this.#forecastReadback.buffer, 0, size);
+      const ids = new Uint32Array(this.#forecastReadback.buffer.getMappedRange(0, size).slice(0));
+      this.#forecastReadback.buffer.unmap();
+      for (const i of layers.keys()) {
+        // The step may have gone on meanwhile: what it has passed is no longer worth reading.
+        if (pass !== this.#passes || first + i <= this.#reached) continue;
+        experts.prefetch(first + i, [...ids.subarray(i * topK, (i + 1) * topK)]);
+      }
+    };
+    ask()
+      // A help that was not to be had: a lost device is told by the step itself.
+      .catch(() => {})
+      .finally(() => {
+        this.#foreseeing = false;
+      });
+  }
+
+  #forecastOutput(): { experts: GpuBuffer; topK: number } {
+    const { ffn } = this.#model.config;
+    const topK = ffn.kind === 'moe' ? ffn.topK : 0;
+    return { experts: this.#scratch.bytes('foreseen experts', 4 * FORESEEN_LAYERS * topK), topK };
+  }
+
+  #recordForecast(first: number): Recorder {
+    const pass = this.#pass(1);
+    forecast(pass, this.#model, first, FORESEEN_LAYERS, this.#forecastOutput().experts);
+    return pass.rec;
+  }
+
+  async #forecastProgram(first: number): Promise<Program> {
+    let program = this.#forecasts.get(first);
+    if (!program) {
+      program = await this.#recordForecast(first).build(`forecast from layer ${first}`, this.#forecastStep);
+      this.#forecasts.set(first, program);
+    }
+    return program;
   }
 
   #submit(ids: readonly number[], program: Program, parts: BackParts): void {

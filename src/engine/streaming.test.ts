@@ -2,7 +2,8 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { fixture } from '../../tools/testing/fixtures.ts';
 import { openTestGpu } from '../../tools/testing/kernels.ts';
-import { createPolicy } from '../experts/index.ts';
+import { QwenError } from '../errors.ts';
+import { createPolicy, expertPlaces } from '../experts/index.ts';
 import type { Gpu } from '../gpu/index.ts';
 import { readConfig } from '../model/config.ts';
 import { loadTextModel, type TextModel } from '../model/text-model.ts';
@@ -29,11 +30,18 @@ interface Running {
 
 const tokens = (count: number, seed = 0) => Array.from({ length: count }, (_, i) => ((i + seed) * 7919 + 13) % 700);
 
+interface RunSettings {
+  f16?: boolean;
+  without?: Parameters<typeof openTestGpu>[0];
+  foresees?: boolean;
+  early?: boolean;
+}
+
 /** @param slots of every layer; undefined: all */
 async function run(
   name: string,
   slots: number | undefined,
-  { f16 = false, without = [] }: { f16?: boolean; without?: Parameters<typeof openTestGpu>[0] } = {},
+  { f16 = false, without = [], foresees = true, early = false }: RunSettings = {},
 ): Promise<Running> {
   const gpu = await openTestGpu(without);
   const files = await Promise.all(MODELS[name].map((file) => fixture(`models/${file}`)));
@@ -42,10 +50,10 @@ async function run(
   const { layers, ffn } = readConfig(weights);
   if (ffn.kind !== 'moe') throw new Error(`${name} has no experts`);
   const policy = createPolicy('lru', { layers: layers.length, experts: ffn.experts });
-  const room = slots === undefined ? undefined : { slots: layers.map(() => slots), policy };
+  const room = { slots: layers.map(() => slots ?? ffn.experts), policy, early };
   const model = await loadTextModel(gpu, weights, { room });
   reads.length = 0;
-  const runner = new StepRunner(gpu, model, { contextLength: 512, f16: f16 && gpu.capabilities.f16 });
+  const runner = new StepRunner(gpu, model, { contextLength: 512, f16: f16 && gpu.capabilities.f16, foresees });
   const dispose = () => {
     runner.dispose();
     model.dispose();
@@ -73,6 +81,8 @@ function watched(weights: Weights, reads: Running['reads']): Weights {
     byteLength: weights.byteLength,
     networkBytes: 0,
     storeBytes: 0,
+    missingBytes: 0,
+    download: () => weights.download(),
     tensors,
     close: () => weights.close(),
   };
@@ -89,12 +99,12 @@ interface Answer {
 /** Prompts of one token, of few (no tiles), of one pass and of two; then tokens one by one. */
 async function answer({ runner }: Running): Promise<Answer> {
   const logits: Uint32Array[] = [];
-  for (const length of [1, 3, 70, 270]) logits.push(bits(await runner.logits(tokens(length), 0)));
+  for (const length of [1, 3, 50, 258]) logits.push(bits(await runner.logits(tokens(length), 0)));
   const greedy: number[] = [];
   runner.reset();
   await runner.read(tokens(40, 3));
   let next = 5;
-  for (let n = 0; n < 16; n++) {
+  for (let n = 0; n < 12; n++) {
     const { ids, logits: found } = await runner.step([next], NO_PENALTIES);
     next = ids[found.indexOf(found.reduce((a, b) => Math.max(a, b)))];
     greedy.push(next);
@@ -129,7 +139,7 @@ describe.each(Object.keys(MODELS))('%s', (name) => {
       if (ffn.kind !== 'moe') throw new Error('no experts');
       ({ experts, topK } = ffn);
       all = await answer(running);
-      expect(running.model.experts).toMatchObject({ misses: 0, complete: true });
+      expect(running.model.experts).toMatchObject({ counts: { misses: 0 }, complete: true });
       running.dispose();
     });
 
@@ -139,7 +149,7 @@ describe.each(Object.keys(MODELS))('%s', (name) => {
     ])('%s in slots give the same bits as all', async (_, share) => {
       const running = await run(name, Math.max(topK, Math.floor(share * experts)), variant);
       expectSame(await answer(running), all);
-      expect(running.model.experts!.misses).toBeGreaterThan(0);
+      expect(running.model.experts!.counts.misses).toBeGreaterThan(0);
       running.dispose();
     });
   });
@@ -151,7 +161,7 @@ describe('traffic', () => {
   const maps = { count: 0 };
 
   async function start(slots: number | undefined): Promise<void> {
-    running = await run('moe-f16', slots);
+    running = await run('moe-f16', slots, { foresees: false });
     const { device } = running.gpu;
     const queue = device.queue;
     const submit = queue.submit.bind(queue);
@@ -188,12 +198,12 @@ describe('traffic', () => {
   test('a miss reads exactly what is missing, and costs one more readback', async () => {
     await start(4);
     const { runner, model } = running;
-    const { misses: before } = model.experts!;
+    const { misses: before } = model.experts!.counts;
     const resident = model.experts!.shelves.map(({ table }) =>
       Array.from({ length: table.experts }, (_, expert) => table.slotOf(expert) !== undefined),
     );
     await runner.step([7], NO_PENALTIES);
-    const misses = model.experts!.misses - before;
+    const misses = model.experts!.counts.misses - before;
     expect(misses).toBeGreaterThan(0);
     // Three matrices each, of experts that were in no slot, none twice.
     expect(running.reads).toHaveLength(3 * misses);
@@ -207,4 +217,77 @@ describe('traffic', () => {
     expect(maps.count).toBe(1 + halts);
     running.dispose();
   });
+});
+
+describe('a chat that begins before its experts are there', () => {
+  test('fetches those that it wants, while the others come; then nothing waits any more', async () => {
+    const late = await run('moe-f16', undefined, { early: true });
+    const experts = late.model.experts!;
+    expect(experts).toMatchObject({ resident: 0, complete: false });
+    const filled = experts.fill();
+    const found = await answer(late);
+    await filled;
+    expect(experts.complete).toBe(true);
+    // Whoever wanted an expert, it was read once.
+    const keys = late.reads.map(({ name, start }) => `${name} ${start}`);
+    expect(new Set(keys).size).toBe(3 * experts.slots);
+    const before = experts.counts.misses;
+    await late.runner.step([9], NO_PENALTIES);
+    expect(experts.counts.misses).toBe(before);
+    late.dispose();
+
+    const all = await run('moe-f16', undefined);
+    expectSame(found, await answer(all));
+    all.dispose();
+  });
+
+  test('is shown by the map: absent, resident, in use', async () => {
+    const late = await run('moe-f16', 5, { early: true });
+    const experts = late.model.experts!;
+    expect([...experts.places()]).toEqual(Array(4 * 9).fill(expertPlaces.stored));
+    await experts.fill();
+    expect([...experts.places()].filter((place) => place === expertPlaces.resident)).toHaveLength(4 * 5);
+    await late.runner.step([9], NO_PENALTIES);
+    const places = [...experts.places()];
+    expect(places.filter((place) => place === expertPlaces.inUse)).toHaveLength(4 * 3);
+    expect(places.filter((place) => place === expertPlaces.resident)).toHaveLength(4 * 2);
+    late.dispose();
+  });
+});
+
+describe('a step that fails while it waits', () => {
+  test.each(['aborted', 'broken'] as const)(
+    'is %s: the next goes on from what was kept, with the same bits',
+    async (how) => {
+      const running = await run('moe-f16', 3, { foresees: false });
+      const { runner, model } = running;
+      await runner.read(tokens(20));
+      runner.prefix.keep();
+      await runner.read(tokens(10, 50));
+      const shelf = model.experts!.shelves[2];
+      const read = shelf.read.bind(shelf);
+      const controller = new AbortController();
+      let failures = 1;
+      shelf.read = (...call) => {
+        if (failures-- <= 0) return read(...call);
+        if (how === 'broken') return Promise.reject(new QwenError('network', 'The server is gone.'));
+        controller.abort();
+        return new Promise(() => {});
+      };
+      const failing = async () => {
+        for (let n = 0; failures > 0; n++) await runner.step([n], NO_PENALTIES, controller.signal);
+      };
+      await expect(failing()).rejects.toMatchObject(how === 'broken' ? { code: 'network' } : { name: 'AbortError' });
+      expect(runner.state.position).toBe(20);
+      await runner.step([7], NO_PENALTIES);
+      const found = bits(await runner.lastLogits());
+      running.dispose();
+
+      const all = await run('moe-f16', undefined);
+      await all.runner.read(tokens(20));
+      await all.runner.step([7], NO_PENALTIES);
+      expect(found).toEqual(bits(await all.runner.lastLogits()));
+      all.dispose();
+    },
+  );
 });

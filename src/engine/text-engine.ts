@@ -1,4 +1,5 @@
 import { QwenError, throwIfAborted } from '../errors.ts';
+import { type ExpertResidency, type ExpertUsage, saveUsage, usageKey } from '../experts/index.ts';
 import type { Gpu } from '../gpu/index.ts';
 import { type CandidateList, PENALTY_CAPACITY } from '../kernels/candidates.ts';
 import type { TextModel } from '../model/text-model.ts';
@@ -8,6 +9,7 @@ import type { ImageReader } from './image-reader.ts';
 import { StepRunner } from './step-runner.ts';
 import type {
   EngineStats,
+  ExpertTraffic,
   GeneratedToken,
   GenerateOptions,
   MemoryPlan,
@@ -18,11 +20,17 @@ import type {
   VisionLimits,
 } from './types.ts';
 
+/** The map of experts is made at most so often: every chunk of an answer carries figures. */
+const MAP_INTERVAL_MS = 100;
+
 const NO_PENALTIES: PenaltyList = { ids: new Uint32Array(), scale: new Float32Array(), shift: new Float32Array() };
 
 /** The model as a token machine on one device: prompts in, tokens out. */
 export class TextEngine implements TokenModel {
   readonly #runner: StepRunner;
+  #lastPlaces = new Uint8Array();
+  #placesAt = -Infinity;
+  readonly #disposal = new AbortController();
   /** The sequence in the caches holds pictures. */
   #pictured = false;
   #stats = {
@@ -40,6 +48,8 @@ export class TextEngine implements TokenModel {
     private readonly weights: Weights,
     readonly info: ModelInfo & { readonly plan: MemoryPlan },
     private readonly images: ImageReader,
+    /** How often experts were used, to be kept for the next visit. */
+    private readonly usage?: ExpertUsage,
   ) {
     this.#runner = new StepRunner(gpu, model, {
       contextLength: info.contextLength,
@@ -50,6 +60,21 @@ export class TextEngine implements TokenModel {
 
   warmUp(): Promise<void> {
     return this.#runner.warmUp();
+  }
+
+  /**
+   * Goes on loading while the model answers: experts into free slots, then what the store lacks. What fails there is no one
+   * request's trouble: a request that wants the same bytes asks again, and is told.
+   */
+  loadOn(): void {
+    const { experts } = this.model;
+    const loading = async () => {
+      await experts?.fill();
+      await this.weights.download(this.#disposal.signal);
+    };
+    loading().catch((error: unknown) => {
+      if (!this.#disposal.signal.aborted) console.warn(`${this.info.name}: loading in the background stopped:`, error);
+    });
   }
 
   async *generate(
@@ -94,9 +119,10 @@ export class TextEngine implements TokenModel {
       this.#stats.completionTokens++;
       penalties.accept(token.id);
       yield token;
-      if (stopIds.has(token.id)) return;
+      if (stopIds.has(token.id)) break;
       next = [token.id];
     }
+    if (this.usage) await saveUsage(usageKey(this.weights), this.usage);
   }
 
   /** Begins a sequence with pictures, or after one. */
@@ -184,9 +210,10 @@ export class TextEngine implements TokenModel {
       readbackBytesPerToken: readbackBytes,
       weightBytesPerToken: weightBytes,
       expertSlots: experts?.slots ?? 0,
-      expertHits: experts?.hits ?? 0,
-      expertMisses: experts?.misses ?? 0,
-      expertStallMs: experts?.stallMs ?? 0,
+      expertHits: experts?.counts.hits ?? 0,
+      expertMisses: experts?.counts.misses ?? 0,
+      expertStallMs: experts?.counts.stallMs ?? 0,
+      ...(experts && { experts: this.#places(experts), expertTraffic: trafficOf(experts) }),
       bytesFromNetwork: this.weights.networkBytes + this.images.networkBytes,
       bytesFromStore: this.weights.storeBytes + this.images.storeBytes,
       visionRuns: this.images.runs,
@@ -195,13 +222,27 @@ export class TextEngine implements TokenModel {
     };
   }
 
+  #places(experts: ExpertResidency): Uint8Array {
+    const now = performance.now();
+    if (now - this.#placesAt < MAP_INTERVAL_MS) return this.#lastPlaces;
+    this.#placesAt = now;
+    this.#lastPlaces = experts.places();
+    return this.#lastPlaces;
+  }
+
   async dispose(): Promise<void> {
+    this.#disposal.abort();
     this.#runner.dispose();
     this.images.dispose();
     this.model.dispose();
     this.weights.close();
     this.gpu.dispose();
   }
+}
+
+function trafficOf({ resident, counts }: ExpertResidency): ExpertTraffic {
+  const { slotBytes, storeBytes, networkBytes, predicted, predictedRight } = counts;
+  return { resident, slotBytes, storeBytes, networkBytes, predicted, predictedRight };
 }
 
 /** Log probabilities under the model's own distribution: temperature 1, before penalties. */

@@ -22,6 +22,11 @@ export interface LoadOptions {
    * lets one tab at a time use a model.
    */
   store?: StoreKind;
+  /**
+   * Whether loading waits for the experts that have a slot, or returns when all else is there: then a chat may begin while
+   * they come, and those that it wants come first. Default: it waits for picked files, and does not for URLs.
+   */
+  waitForExperts?: boolean;
   /** A WebGPU implementation to run on in this thread (Node: Dawn's `create([])`). Default: `navigator.gpu` in a worker. */
   gpu?: GPU;
   /** Arithmetic: `'f32'` everywhere, or `'f16'` tiles and KV cache; `'auto'` (default) takes f16 where the device has it. */
@@ -131,6 +136,19 @@ export interface ModelInfo {
   plan?: MemoryPlan;
 }
 
+/** Where experts came from, since the model was ready. */
+export interface ExpertTraffic {
+  /** Experts that are in slots now. */
+  resident: number;
+  /** Bytes of wanted experts that were in slots; of those read from the store or a picked file, and from the server. */
+  slotBytes: number;
+  storeBytes: number;
+  networkBytes: number;
+  /** Experts foretold for layers behind one that waited, and of those the ones that were then chosen. */
+  predicted: number;
+  predictedRight: number;
+}
+
 /** Totals since load; rates and times are of the last request. A figure that does not apply is 0. */
 export interface EngineStats {
   prefillTokensPerSecond: number;
@@ -146,10 +164,18 @@ export interface EngineStats {
   readbackBytesPerToken: number;
   /** Bytes of weights that one decoded token reads. */
   weightBytesPerToken: number;
+  /** Of all layers; `info.plan.slots` has each layer's. */
   expertSlots: number;
+  /** Experts that a layer of a pass wanted: those that were in a slot, and those it had to wait for. */
   expertHits: number;
   expertMisses: number;
   expertStallMs: number;
+  /**
+   * `[layers, experts]`: where each expert is: 0 on the server, 1 in the store or a picked file, 2 in a slot, 3 in a slot
+   * and chosen by the last pass. Of a model of experts.
+   */
+  experts?: Uint8Array;
+  expertTraffic?: ExpertTraffic;
   bytesFromNetwork: number;
   bytesFromStore: number;
   visionRuns: number;

@@ -5,6 +5,9 @@ import { CHUNK, PLANES, type Plane, planeBytes, quantLayouts } from '../weights/
 import { quantTypes, rowBytes } from '../weights/quant-types.ts';
 import type { TensorType } from '../weights/types.ts';
 
+/** The GPU may lag behind the uploads by so many bytes, which its driver keeps a copy of. */
+export const UPLOAD_LEAD_BYTES = 64 * 2 ** 20;
+
 /** Rows of a part are a multiple of this, so that no repacked group of blocks straddles two parts. */
 const ROW_GRANULE = 8;
 
@@ -224,6 +227,7 @@ export class StagingRing {
   readonly #buffers: readonly StagingBuffer[];
   #next = 0;
   #last: Promise<void> = Promise.resolve();
+  #lead = 0;
 
   constructor(
     private readonly gpu: Gpu,
@@ -251,6 +255,10 @@ export class StagingRing {
       });
     }
     await submitRepack(recorder, this.#buffers[0].step);
+    this.#lead += writes.reduce((sum, { bytes }) => sum + bytes.byteLength, 0);
+    if (this.#lead < UPLOAD_LEAD_BYTES) return;
+    this.#lead = 0;
+    await this.gpu.device.queue.onSubmittedWorkDone();
   }
 
   dispose(): void {

@@ -169,6 +169,34 @@ function gatedMlp(
   product(rec, mlp.down, inner, y, tokens, { f16, accumulate });
 }
 
+/**
+ * What the routers of `count` layers from `first` on would choose for the residual stream as it is, a guess at what they will
+ * choose for the one they get. Reads x, and leaves all that a halted pass still needs alone.
+ * @param chosen out: `[layers, topK]` u32
+ */
+export function forecast(pass: Pass, model: TextModel, first: number, count: number, chosen: GpuBuffer): void {
+  const { rec, config, scratch } = pass;
+  if (config.ffn.kind !== 'moe') return;
+  const { experts: expertCount, topK } = config.ffn;
+  const layers = model.layers.slice(first, first + count);
+  const logits = layers.map((_, i) => scratch.bytes(`foreseen logits ${i}`, expertCount * 4));
+  const h = scratch.bytes('foreseen normed', config.hidden * 4);
+  const x = scratch.rows('x', config.hidden);
+  // Routers halt the step that they are given, and products heed it: so all products come before.
+  for (const [i, { ffn, ffnNorm }] of layers.entries()) {
+    if (ffn.kind !== 'moe') continue;
+    rmsNorm(rec, x, ffnNorm, h, { rows: 1, columns: config.hidden, eps: config.eps });
+    product(rec, ffn.router, h, logits[i], 1);
+  }
+  const slots = scratch.bytes('foreseen slots', topK * 4);
+  const weights = scratch.bytes('foreseen weights', topK * 4);
+  for (const [i, { ffn }] of layers.entries()) {
+    if (ffn.kind !== 'moe') continue;
+    const tensors = { logits: logits[i], slotOf: ffn.slots.buffer, slots, experts: chosen, weights };
+    router(rec, tensors, 1, { expertCount, topK, layer: 0, expertsAt: i * topK });
+  }
+}
+
 /** `x += Σ p_e · expert_e(h) + sigmoid(shared gate · h) · shared(h)`. Source: qwen35.md §2.3. */
 function moe(pass: Pass, ffn: MoeFfn, layer: number, h: GpuBuffer, x: GpuBuffer): void {
   const { rec, config, scratch, tokens, f16 } = pass;

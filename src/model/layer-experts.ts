@@ -1,6 +1,6 @@
 import type { ExpertBytes, ExpertShelf, SlotTable } from '../experts/index.ts';
 import type { StagingRing, WeightMatrix } from '../kernels/weight-matrix.ts';
-import type { TensorInfo } from '../weights/types.ts';
+import type { ReadPriority, TensorInfo } from '../weights/types.ts';
 
 /** A stack on the GPU, by slot, and the tensor `[experts, rows, columns]` that it holds a part of. */
 export interface ExpertStack {
@@ -20,9 +20,13 @@ export class LayerExperts implements ExpertShelf {
     this.expertBytes = stacks.reduce((sum, { matrix }) => sum + matrix.bytes, 0);
   }
 
-  read(expert: number, signal: AbortSignal): Promise<ExpertBytes> {
+  isLocal(expert: number): boolean {
+    return this.stacks.every(({ matrix, tensor }) => tensor.isLocal(expert * matrix.bytes, matrix.bytes));
+  }
+
+  read(expert: number, signal: AbortSignal, priority: ReadPriority): Promise<ExpertBytes> {
     return Promise.all(
-      this.stacks.map(({ matrix, tensor }) => tensor.read(expert * matrix.bytes, matrix.bytes, signal)),
+      this.stacks.map(({ matrix, tensor }) => tensor.read(expert * matrix.bytes, matrix.bytes, signal, priority)),
     );
   }
 

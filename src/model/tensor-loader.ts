@@ -1,6 +1,6 @@
 import { QwenError, throwIfAborted } from '../errors.ts';
 import type { Gpu, GpuBuffer } from '../gpu/index.ts';
-import { StagingBuffer, WeightMatrix } from '../kernels/weight-matrix.ts';
+import { StagingBuffer, UPLOAD_LEAD_BYTES, WeightMatrix } from '../kernels/weight-matrix.ts';
 import { CHUNK } from '../weights/quant-layout.ts';
 import { rowBytes } from '../weights/quant-types.ts';
 import type { TensorInfo, Weights } from '../weights/types.ts';
@@ -10,8 +10,6 @@ import type { ExpertStack } from './layer-experts.ts';
 const PIECE_BYTES = 8 * 2 ** 20;
 /** Pieces read ahead of the upload: several ranges or store reads at once. */
 const PIECES_IN_FLIGHT = 6;
-/** The GPU may lag behind the uploads by so many bytes, which its driver keeps a copy of. */
-const UPLOAD_LEAD_BYTES = 64 * 2 ** 20;
 /** As in WeightMatrix.write: pieces begin at multiples of so many rows. */
 const ROW_GRANULE = 8;
 
