@@ -1,8 +1,10 @@
 /** Plans, and that what was planned is what is taken. */
 import { beforeAll, describe, expect, test } from 'vitest';
+import type { SyntheticName } from '../../tools/synthetic-model.ts';
 import { testGpu } from '../../tools/test-gpu.ts';
 import { fixture } from '../../tools/testing/fixtures.ts';
 import { GREEDY_SAMPLING } from '../../tools/testing/greedy.ts';
+import { syntheticBlobs } from '../../tools/testing/synthetic-blobs.ts';
 import { Engine } from '../index.ts';
 import { loadTokenModel } from './index.ts';
 import type { MemoryPlan, TokenModel } from './types.ts';
@@ -132,4 +134,35 @@ test('the least budget holds a conversation that outgrows its first cache', asyn
   await work(model, 1026);
   expect(model.stats().peakGpuBytes).toBeLessThanOrEqual(minimumBytes);
   await model.dispose();
+});
+
+describe('models of full size', () => {
+  const planned = async (name: SyntheticName, gpuMemoryBytes?: number) => {
+    const options = { gpu: await testGpu(), contextLength: 32768, precision: 'f32', gpuMemoryBytes } as const;
+    return Engine.plan(syntheticBlobs(name), options);
+  };
+
+  test('397B-A17B gets as many slots as 190 GB hold, in bindings that the device allows', async () => {
+    const plan = await planned('397b-a17b', 190e9);
+    expect(plan.experts).toBe(512);
+    expect(plan.slots).toHaveLength(60);
+    const sum = plan.slots.reduce((a, b) => a + b);
+    expect(Math.max(...plan.slots) - Math.min(...plan.slots)).toBeLessThanOrEqual(1);
+    expect(plan.totalBytes).toBeLessThanOrEqual(190e9);
+    // One expert more would not have fitted.
+    expect(plan.totalBytes + plan.expertBytes / sum).toBeGreaterThan(190e9);
+    expect(plan.streamedBytes + plan.expertBytes).toBeGreaterThan(200e9);
+    expect(plan.minimumBytes).toBeLessThan(25e9);
+    expect(plan.speed.tokensPerSecond).toBeGreaterThan(0.5);
+  });
+
+  test('35B-A3B needs no streaming where it fits, and runs with far less', async () => {
+    const all = await planned('35b-a3b');
+    expect(all.slots).toEqual(Array(40).fill(256));
+    expect(all.streamedBytes).toBe(0);
+    const few = await planned('35b-a3b', 8e9);
+    expect(few.totalBytes).toBeLessThanOrEqual(8e9);
+    expect(few.streamedBytes).toBeGreaterThan(10e9);
+    expect(few.speed.tokensPerSecond).toBeLessThan(all.speed.tokensPerSecond);
+  });
 });

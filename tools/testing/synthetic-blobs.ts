@@ -1,0 +1,24 @@
+/** Models of full size as picked files: nothing is on disk, bytes are computed where they are read. */
+import { type SyntheticFile, type SyntheticName, syntheticModel, syntheticShapes } from '../synthetic-model.ts';
+
+class SyntheticBlob extends Blob {
+  readonly name: string;
+
+  constructor(private readonly file: SyntheticFile) {
+    super([]);
+    this.name = file.fileName;
+  }
+
+  override get size(): number {
+    return this.file.size;
+  }
+
+  override slice(start = 0, end = this.size): Blob {
+    return new Blob([this.file.read(start, Math.min(end, this.size))]);
+  }
+}
+
+/** @param layers fewer than the model has */
+export function syntheticBlobs(name: SyntheticName, layers?: number): Blob[] {
+  return syntheticModel(syntheticShapes[name], { layers }).map((file) => new SyntheticBlob(file));
+}
