@@ -57,6 +57,7 @@ export interface ResidencyCounts {
 interface Read {
   readonly priority: ReadPriority;
   readonly bytes: Promise<ExpertBytes>;
+  arrived: boolean;
 }
 
 const RANK = { background: 0, prefetch: 1, urgent: 2 } as const satisfies Record<ReadPriority, number>;
@@ -170,6 +171,7 @@ export class ExpertResidency {
       } while (left > 0);
     } finally {
       this.#locked.delete(layer);
+      this.#forgetArrived(layer);
       this.#waiting--;
       if (this.#waiting === 0) for (const goOn of this.#idle.splice(0)) goOn();
     }
@@ -184,8 +186,10 @@ export class ExpertResidency {
       if (table.slotOf(expert) !== undefined || this.#reads.has(this.#key(layer, expert))) continue;
       this.#read(layer, expert, 'prefetch')
         .then((bytes) => {
-          const room = table.hasFree || this.#hasVictim(layer, foretold);
-          return room && !this.#locked.has(layer) ? this.#place(layer, expert, bytes, foretold) : undefined;
+          // A step that waits at this layer takes what it wants of it by itself.
+          if (this.#locked.has(layer)) return;
+          if (table.hasFree || this.#hasVictim(layer, foretold)) return this.#place(layer, expert, bytes, foretold);
+          this.#reads.delete(this.#key(layer, expert));
         })
         .catch(() => {}); // whoever really wants it asks again, and is told
     }
@@ -200,14 +204,18 @@ export class ExpertResidency {
     const { signal } = this.#lifetime;
     for (const [layer, { table }] of this.shelves.entries()) {
       const initial = this.policy.initial(layer, table.slots).sort((a, b) => a - b);
-      const absent = initial.filter((expert) => table.slotOf(expert) === undefined);
-      const reads = readAhead(absent, (expert) => this.#read(layer, expert, 'background'), FILL_READS_IN_FLIGHT);
+      const isAbsent = (expert: number) => table.slotOf(expert) === undefined;
+      const absent = initial.filter(isAbsent);
+      // A step may have brought it meanwhile.
+      const read = async (expert: number) => (isAbsent(expert) ? this.#read(layer, expert, 'background') : []);
+      const reads = readAhead(absent, read, FILL_READS_IN_FLIGHT);
       for (let left = absent.length; left > 0 && table.hasFree; left--) {
         const { item: expert, result } = await reads.next(signal);
         while (this.#waiting > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
         throwIfAborted(signal);
-        if (table.hasFree) await this.#place(layer, expert, result, new Set());
+        if (table.hasFree && result.length > 0) await this.#place(layer, expert, result, new Set());
       }
+      for (const expert of absent) this.#reads.delete(this.#key(layer, expert));
     }
   }
 
@@ -242,20 +250,26 @@ export class ExpertResidency {
     return placing ? placing.then(() => []) : this.#read(layer, expert, 'urgent');
   }
 
-  /** One read at a time of each expert, whoever wants it; asked for again, with more haste, where that is on its way. */
+  /**
+   * One read of each expert, whoever wants it, until it is placed; asked for again, with more haste, where it is on its way.
+   */
   #read(layer: number, expert: number, priority: ReadPriority): Promise<ExpertBytes> {
     const key = this.#key(layer, expert);
     const running = this.#reads.get(key);
-    if (running && RANK[running.priority] >= RANK[priority]) return running.bytes;
+    if (running && (running.arrived || RANK[running.priority] >= RANK[priority])) return running.bytes;
     const shelf = this.shelves[layer];
     if (!running) this.counts[shelf.isLocal(expert) ? 'storeBytes' : 'networkBytes'] += shelf.expertBytes;
     const bytes = shelf.read(expert, this.#lifetime.signal, priority);
-    const read = { priority, bytes };
+    const read: Read = { priority, bytes, arrived: false };
     this.#reads.set(key, read);
-    const done = () => {
-      if (this.#reads.get(key) === read) this.#reads.delete(key);
-    };
-    bytes.then(done, done);
+    bytes.then(
+      () => {
+        read.arrived = true;
+      },
+      () => {
+        if (this.#reads.get(key) === read) this.#reads.delete(key);
+      },
+    );
     return bytes;
   }
 
@@ -280,6 +294,15 @@ export class ExpertResidency {
     await shelf.write(slot, bytes);
     table.place([[expert, slot]]);
     this.policy.admitted(layer, expert);
+    this.#reads.delete(this.#key(layer, expert));
+  }
+
+  /** Bytes that came while the layer was locked, and that nobody wanted. */
+  #forgetArrived(layer: number): void {
+    const { experts } = this.shelves[layer].table;
+    for (const [key, { arrived, priority }] of this.#reads) {
+      if (arrived && priority !== 'background' && Math.floor(key / experts) === layer) this.#reads.delete(key);
+    }
   }
 
   #hasVictim(layer: number, pinned: ReadonlySet<number>): boolean {
