@@ -295,8 +295,10 @@ export class StepRunner {
   ): Promise<void> {
     const gpu = this.#gpu;
     const { slots } = routing(this.#scratch, this.#model.config);
-    if (parts.tokens === 1 && this.#foresees) this.#foresee(experts, layer);
+    const start = performance.now();
+    const foreseen = parts.tokens === 1 && this.#foresees ? this.#foresee(experts, layer) : undefined;
     for await (const wave of experts.waves(layer, chosen, position, signal)) {
+      if (foreseen) await experts.waitFor(foreseen, performance.now() - start);
       gpu.write(slots, 0, wave.slots);
       gpu.write(this.#step, HALT_AT, new Uint32Array([0]));
       const encoder = gpu.device.createCommandEncoder();
@@ -310,8 +312,9 @@ export class StepRunner {
   /**
    * While a step waits for the experts of a layer, what the next layers will probably choose is asked of their routers, and
    * read ahead. A submit and a readback of its own, and only then: steps that find all they want pay nothing.
+   * @returns resolves when what was foretold is there
    */
-  #foresee(experts: ExpertResidency, layer: number): void {
+  async #foresee(experts: ExpertResidency, layer: number): Promise<void> {
     const first = layer + 1;
     const layers = this.#model.layers.slice(first, first + FORESEEN_LAYERS);
     if (layers.length === 0 || this.#foreseeing) return;
@@ -330,18 +333,22 @@ export class StepRunner {
       await gpu.map(this.#forecastReadback.buffer, 0, size);
       const ids = new Uint32Array(this.#forecastReadback.buffer.getMappedRange(0, size).slice(0));
       this.#forecastReadback.buffer.unmap();
-      for (const i of layers.keys()) {
-        // The step may have gone on meanwhile: what it has passed is no longer worth reading.
-        if (pass !== this.#passes || first + i <= this.#reached) continue;
-        experts.prefetch(first + i, [...ids.subarray(i * topK, (i + 1) * topK)]);
-      }
+      return [...layers.keys()].map((i) => [...ids.subarray(i * topK, (i + 1) * topK)]);
     };
-    ask()
-      // A help that was not to be had: a lost device is told by the step itself.
-      .catch(() => {})
-      .finally(() => {
-        this.#foreseeing = false;
-      });
+    let foretold: number[][];
+    try {
+      foretold = await ask();
+    } catch {
+      return; // a help that was not to be had: a lost device is told by the step itself
+    } finally {
+      this.#foreseeing = false;
+    }
+    const reads = foretold.map((ids, i) => {
+      // The step may have gone on meanwhile: what it has passed is no longer worth reading.
+      const passed = pass !== this.#passes || first + i <= this.#reached;
+      return passed ? undefined : experts.prefetch(first + i, ids);
+    });
+    await Promise.all(reads);
   }
 
   #forecastOutput(): { experts: GpuBuffer; topK: number } {

@@ -177,22 +177,36 @@ export class ExpertResidency {
     }
   }
 
-  /** A later layer of the pass will probably want these: they are read ahead, in the background. */
-  prefetch(layer: number, experts: readonly number[]): void {
+  /**
+   * A later layer of the pass will probably want these: they are read ahead.
+   * @returns resolves when all of them are in slots, or there is no more hope of it
+   */
+  async prefetch(layer: number, experts: readonly number[]): Promise<void> {
     const { table } = this.shelves[layer];
     const foretold = new Set(experts);
     this.#predictions.set(layer, foretold);
-    for (const expert of experts) {
-      if (table.slotOf(expert) !== undefined || this.#reads.has(this.#key(layer, expert))) continue;
-      this.#read(layer, expert, 'prefetch')
-        .then((bytes) => {
-          // A step that waits at this layer takes what it wants of it by itself.
-          if (this.#locked.has(layer)) return;
-          if (table.hasFree || this.#hasVictim(layer, foretold)) return this.#place(layer, expert, bytes, foretold);
-          this.#reads.delete(this.#key(layer, expert));
-        })
-        .catch(() => {}); // whoever really wants it asks again, and is told
-    }
+    const bring = async (expert: number) => {
+      if (table.slotOf(expert) !== undefined) return;
+      const bytes = await this.#read(layer, expert, 'prefetch');
+      // A step that waits at this layer takes what it wants of it by itself.
+      if (this.#locked.has(layer)) return;
+      if (table.hasFree || this.#hasVictim(layer, foretold)) await this.#place(layer, expert, bytes, foretold);
+      else this.#reads.delete(this.#key(layer, expert));
+    };
+    // What fails is read again by whoever really wants it, who is told.
+    await Promise.allSettled(experts.map(bring));
+  }
+
+  /** Lets a step wait a little longer for what is being read ahead: it saves the waits of later layers, where it is right. */
+  async waitFor(foreseen: Promise<void>, mostMs: number): Promise<void> {
+    const start = performance.now();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const patience = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, mostMs);
+    });
+    await Promise.race([foreseen, patience]);
+    clearTimeout(timer);
+    this.counts.stallMs += performance.now() - start;
   }
 
   /**
