@@ -268,17 +268,21 @@ describe('a step that fails while it waits', () => {
       const read = shelf.read.bind(shelf);
       const controller = new AbortController();
       let failures = 1;
+      let goOn = () => {};
       shelf.read = (...call) => {
         if (failures-- <= 0) return read(...call);
         if (how === 'broken') return Promise.reject(new QwenError('network', 'The server is gone.'));
         controller.abort();
-        return new Promise(() => {});
+        return new Promise<void>((resolve) => {
+          goOn = resolve;
+        }).then(() => read(...call));
       };
       const failing = async () => {
         for (let n = 0; failures > 0; n++) await runner.step([n], NO_PENALTIES, controller.signal);
       };
       await expect(failing()).rejects.toMatchObject(how === 'broken' ? { code: 'network' } : { name: 'AbortError' });
       expect(runner.state.position).toBe(20);
+      goOn(); // what was being read is still worth having
       await runner.step([7], NO_PENALTIES);
       const found = bits(await runner.lastLogits());
       running.dispose();

@@ -18,7 +18,8 @@ class SyntheticBlob extends Blob {
   }
 }
 
-/** @param layers fewer than the model has */
-export function syntheticBlobs(name: SyntheticName, layers?: number): Blob[] {
-  return syntheticModel(syntheticShapes[name], { layers }).map((file) => new SyntheticBlob(file));
+/** @param smaller fewer layers or words than the model has */
+export function syntheticBlobs(name: SyntheticName, smaller: { layers?: number; vocabulary?: number } = {}): Blob[] {
+  const shape = { ...syntheticShapes[name], ...smaller };
+  return syntheticModel(shape).map((file) => new SyntheticBlob(file));
 }
