@@ -8,6 +8,8 @@ if (!browser) throw new Error('No browser to measure in. Set CHROME_PATH, or see
 
 export default defineConfig({
   root: new URL('../..', import.meta.url).pathname,
+  // Known from the start, or the page is loaded anew in the middle of a run.
+  optimizeDeps: { include: ['comlink', 'idb-keyval', '@huggingface/jinja', '@huggingface/tokenizers', 'wesl/core'] },
   test: {
     include: ['bench/stores/*.bench.ts'],
     testTimeout: 600_000,

@@ -1,11 +1,14 @@
 /** What the rooms above the engine (api, ui) and the page see of it. */
 import type { SamplingSettings } from '../text/types.ts';
-import type { ModelInput, StoreKind } from '../weights/types.ts';
+import type { ModelFile, ModelInput, StoreKind } from '../weights/types.ts';
 
-export type { ModelInput, SamplingSettings, StoreKind };
+export type { ModelFile, ModelInput, SamplingSettings, StoreKind };
 
 export interface LoadOptions {
-  /** URL of a `.gguf` (or of its first shard), URLs of all shards, a `File`/`Blob`, or several (shards). */
+  /**
+   * URL of a `.gguf` (or of its first shard), URLs of all shards, a `File`/`Blob`, or several (shards), or the
+   * `FileSystemFileHandle`s of such files. Local files are read where they lie: nothing is copied or stored.
+   */
   model: ModelInput;
   /** Vision tower (`mmproj` GGUF). */
   mmproj?: ModelInput;
