@@ -113,6 +113,11 @@ export class SyntheticFile {
     return this.layout().size;
   }
 
+  /** Of all tensors, without the header. */
+  get weightBytes(): number {
+    return this.tensors.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  }
+
   /** Bytes `[start, end)`. */
   read(start: number, end: number): Uint8Array<ArrayBuffer> {
     const { header, tensors } = this.layout();
