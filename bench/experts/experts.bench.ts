@@ -56,7 +56,7 @@ test('decoding with a part of the experts', { timeout: 3_600_000 }, () => {
   out.push(
     `397B-A17B: an expert is ${(bytes.expert / 1e6).toFixed(2)} MB, all ${(bytes.routed / 1e9).toFixed(0)} GB, the rest ${(bytes.shared / 1e9).toFixed(1)} GB; ` +
       `a token reads ${(bytes.tokenExperts / 1e9).toFixed(2)} GB of experts and ${(bytes.tokenShared / 1e9).toFixed(2)} GB of the rest.`,
-    `Roofline on 819 GB/s: ${(1 / (computeSeconds(macStudio) * macStudio.efficiency)).toFixed(0)} tok/s; at half of it ${(1 / computeSeconds(macStudio)).toFixed(0)}.`,
+    `Roofline on 819 GB/s: ${(1 / (computeSeconds(macStudio) * macStudio.efficiency)).toFixed(0)} tok/s; at a quarter of it ${(1 / computeSeconds(macStudio)).toFixed(0)}.`,
   );
   for (const { name, note, trace } of named) {
     out.push(
@@ -115,7 +115,7 @@ test('decoding with a part of the experts', { timeout: 3_600_000 }, () => {
       title: '397B-A17B, decoding: tokens a second by the part of the experts in GPU memory',
       x: 'experts in GPU memory, %',
       y: 'tok/s, store at 3 GB/s',
-      line: { value: 1 / computeSeconds(macStudio), label: 'all resident, half of 819 GB/s' },
+      line: { value: 1 / computeSeconds(macStudio), label: 'all resident, a quarter of 819 GB/s' },
     }),
   );
   console.log(out.join('\n'));

@@ -49,7 +49,7 @@ export const ROUND_TRIP_SECONDS = 0.001;
 export const macStudio: Machine = {
   name: 'Mac Studio M3 Ultra, 256 GB',
   gpuBytesPerSecond: 819e9,
-  efficiency: 0.5,
+  efficiency: 0.25,
   storeBytesPerSecond: 3e9,
   networkBytesPerSecond: 125e6,
 };

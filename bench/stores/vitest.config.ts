@@ -1,3 +1,6 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { playwright } from '@vitest/browser-playwright';
 import { defineConfig } from 'vitest/config';
 import { findBrowser, launchOptions } from '../../tools/browser.mjs';
@@ -13,10 +16,15 @@ export default defineConfig({
   test: {
     include: ['bench/stores/*.bench.ts'],
     testTimeout: 600_000,
+    fileParallelism: false,
     browser: {
       enabled: true,
       headless: true,
-      provider: playwright({ launchOptions: launchOptions(browser) }),
+      // A private window's files go through another process, and live in memory: nobody keeps a model there.
+      provider: playwright({
+        launchOptions: launchOptions(browser),
+        persistentContext: mkdtempSync(join(tmpdir(), 'qwen-webgpu-stores-')),
+      }),
       instances: [{ browser: 'chromium' }],
       screenshotFailures: false,
     },
