@@ -38,6 +38,11 @@ export function tokenSeconds(
   return computeSeconds(machine) + (misses * bytes.expert) / missBytesPerSecond + stalledLayers * ROUND_TRIP_SECONDS;
 }
 
+/** If every miss were foreseen early enough, fetching and computing would overlap fully: the most that reading ahead can give. */
+export function foreseenSeconds(machine: Machine, missBytesPerSecond: number, misses: number): number {
+  return Math.max(computeSeconds(machine), (misses * bytes.expert) / missBytesPerSecond);
+}
+
 /** With every expert resident. */
 export function computeSeconds({ gpuBytesPerSecond, efficiency }: Machine): number {
   return (bytes.tokenExperts + bytes.tokenShared) / (gpuBytesPerSecond * efficiency);

@@ -12,8 +12,8 @@ import { OpfsStore } from '../../src/weights/opfs-store.ts';
 import type { ChunkFile, ChunkStore } from '../../src/weights/store.ts';
 
 const MB = 1024 * 1024;
-const FILE_BYTES = 256 * MB;
-const ROUNDS = 5;
+const FILE_BYTES = 128 * MB;
+const ROUNDS = 7;
 const IN_FLIGHT = 4;
 const EXPERTS = 24;
 /** Of one projection of a 397B expert at Q4_K. */
