@@ -31,7 +31,7 @@ const tokens = Number(process.env.TOKENS ?? 2000);
 /** Part of the tokens, at the start, that fill the slots and teach the policies: not counted. */
 const WARM_UP = 1 / 4;
 const SIMULATED_LAYERS = 6;
-const SHARES = [0.25, 0.5, 0.625, 0.75, 0.85, 0.9, 0.95];
+const SHARES = [0.25, 0.5, 0.625, 0.75, 0.82, 0.9, 0.95];
 const POLICIES = { lru: 'LRU', lfu: 'LFU with ageing', forecast: 'forecast', belady: 'Belady' } as const;
 type Policy = keyof typeof POLICIES;
 const STORES = [0.5e9, 1e9, 3e9, 6e9];

@@ -1,4 +1,4 @@
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { playwright } from '@vitest/browser-playwright';
@@ -8,6 +8,9 @@ import { findBrowser, launchOptions } from '../../tools/browser.mjs';
 /** The stores side by side in Chromium: `npx vitest run --config bench/stores/vitest.config.ts`. */
 const browser = await findBrowser();
 if (!browser) throw new Error('No browser to measure in. Set CHROME_PATH, or see docs/developing.md.');
+
+const profile = mkdtempSync(join(tmpdir(), 'qwen-webgpu-stores-'));
+process.on('exit', () => rmSync(profile, { recursive: true, force: true }));
 
 export default defineConfig({
   root: new URL('../..', import.meta.url).pathname,
@@ -23,7 +26,7 @@ export default defineConfig({
       // A private window's files go through another process, and live in memory: nobody keeps a model there.
       provider: playwright({
         launchOptions: launchOptions(browser),
-        persistentContext: mkdtempSync(join(tmpdir(), 'qwen-webgpu-stores-')),
+        persistentContext: profile,
       }),
       instances: [{ browser: 'chromium' }],
       screenshotFailures: false,

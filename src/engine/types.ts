@@ -17,8 +17,8 @@ export interface LoadOptions {
   /** Most bytes of GPU memory to use; loading fails with `out-of-memory` where the model needs more. */
   gpuMemoryBytes?: number;
   /**
-   * Where downloaded bytes are kept. Default `'indexeddb'`, and `'none'` outside a browser. `'opfs'` writes and reads faster, and
-   * lets one tab at a time use a model.
+   * Where downloaded bytes are kept. Default `'indexeddb'`, and `'none'` outside a browser. `'opfs'` is the origin's
+   * private file system: one tab at a time may use a model there, and only the engine's own worker (not with `gpu`).
    */
   store?: StoreKind;
   /** A WebGPU implementation to run on in this thread (Node: Dawn's `create([])`). Default: `navigator.gpu` in a worker. */

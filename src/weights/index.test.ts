@@ -414,6 +414,7 @@ describe('the store', () => {
   });
 
   test('that does not exist is told', async () => {
+    await expect(open(server.url(PATH), 'opfs')).rejects.toMatchObject({ code: 'store-unavailable' });
     vi.stubGlobal('indexedDB', undefined);
     await expect(open(server.url(PATH), 'indexeddb')).rejects.toMatchObject({ code: 'store-unavailable' });
     vi.unstubAllGlobals();
