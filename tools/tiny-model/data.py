@@ -2,7 +2,6 @@
 
 usage: data.py tokenizer              learns merges.txt
        data.py show CATEGORY [COUNT]  prints examples
-       data.py evaluate FILE [COUNT]  writes held-out questions as JSON lines: COUNT of each category (default 100)
 
 Every conversation turns on a key, such as a pair of summands. A key whose hash says so is held out: training never asks
 it, evaluation asks nothing else.
@@ -10,6 +9,7 @@ it, evaluation asks nothing else.
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 import os
@@ -216,10 +216,9 @@ def arithmetic(rng: random.Random, held_out: bool) -> Conversation:
     expression = f"{a}{sign}{b}" if len(sign) == 1 and rng.random() < 0.2 else f"{a} {sign} {b}"
     steps, result = worked_out(a, operator, b)
     answer = f"{a} {operator} {b} = {result}."
-    if operator == "×" and a > 10 and a % 10:
-        answer = steps  # the product of two digits by one is written out in the answer too
     text = rng.choice(SUMS).format(expression)
-    messages = [user(vary(rng, text) if rng.random() < 0.3 else text), assistant(answer, steps)]
+    reply = assistant(answer, steps) | {"aloud": steps.replace(f"So {result}.", f"So {answer}")}
+    messages = [user(vary(rng, text) if rng.random() < 0.3 else text), reply]
     return Conversation("arithmetic", key, messages, (f"= {result}.",))
 
 
@@ -347,9 +346,11 @@ def outside(rng: random.Random, held_out: bool) -> Conversation:
     return Conversation("outside", key, [user(text), assistant(reply, "I do not know this.")], expect)
 
 
-def function(name: str, description: str, parameter: str, about: str) -> dict[str, Any]:
-    parameters = {"type": "object", "properties": {parameter: {"type": "string", "description": about}}}
-    parameters["required"] = [parameter]
+def function(name: str, description: str, parameter: str, about: str, required: bool = True) -> dict[str, Any]:
+    parameters: dict[str, Any] = {"type": "object"}
+    parameters["properties"] = {parameter: {"type": "string", "description": about}}
+    if required:
+        parameters["required"] = [parameter]
     return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
 
 
@@ -361,25 +362,51 @@ class Toolbox:
     parameter: str
     calculator: str
 
-    def declarations(self) -> list[dict[str, Any]]:
-        return [
-            function(self.weather, "Get the current weather in a city", self.parameter, "The name of the city"),
-            function(self.calculator, "Calculate the value of an expression", "expression", "For example 12 * 34"),
-        ]
+    def declarations(self) -> dict[Maker, dict[str, Any]]:
+        """Each with the conversation that needs it."""
+        return {
+            weather_round: function(
+                self.weather, "Get the current weather in a city", self.parameter, "The name of the city"
+            ),
+            calculator_round: function(
+                self.calculator, "Calculate the value of an expression", "expression", "For example 12 * 34"
+            ),
+        }
+
+
+class PageToolbox(Toolbox):
+    """The functions of the demo, word for word: demo/tools.ts."""
+
+    def declarations(self) -> dict[Maker, dict[str, Any]]:
+        return {
+            calculator_round: function(
+                "calculate", "Computes an arithmetic expression exactly as written. Use it for any arithmetic.",
+                "expression", "Numbers, + - * / % ^ and parentheses, such as (2 + 3) * 4^2",
+            ),
+            clock_round: function(
+                "now", "Tells the present date, time and time zone.", "time_zone",
+                "IANA name, such as Europe/Paris; the reader's if left out", required=False,
+            ),
+        }  # fmt: skip
 
 
 def tools(rng: random.Random, held_out: bool) -> Conversation:
-    box = Toolbox(
-        rng.choice(domain.WEATHER_NAMES), rng.choice(domain.WEATHER_PARAMETERS), rng.choice(domain.CALCULATOR_NAMES)
-    )
-    weather, calculator = box.declarations()
+    if rng.random() < 0.3:
+        box = PageToolbox("", "", "calculate")
+    else:
+        box = Toolbox(
+            rng.choice(domain.WEATHER_NAMES), rng.choice(domain.WEATHER_PARAMETERS), rng.choice(domain.CALCULATOR_NAMES)
+        )
+    declarations = box.declarations()
+    makers = list(declarations)
     form = rng.random()
     if form < 0.15 and not held_out:  # declared, but not needed
         conversation = rng.choice([small_talk, project, outside])(rng, False)
-        declared = rng.choice([[weather, calculator], [calculator, weather], [weather], [calculator]])
+        declared = list(declarations.values())
+        if not isinstance(box, PageToolbox):
+            declared = rng.sample(declared, rng.choice([1, 2, 2]))
         conversation.category, conversation.tools = "tools", declared
         return conversation
-    makers = [weather_round, calculator_round]
     make = rng.choice(makers)
     key, messages, expect = make(rng, held_out, box)
     used = {make}
@@ -389,11 +416,12 @@ def tools(rng: random.Random, held_out: bool) -> Conversation:
         earlier = rng.choice(makers)
         before += earlier(rng, False, box)[1] if rng.random() < 0.8 else filler(rng)
         used.add(earlier)
-    declared = [weather, calculator]
-    if len(used) == 1 and rng.random() < 0.4:
-        declared = [weather] if make is weather_round else [calculator]
-    elif rng.random() < 0.5:
-        declared.reverse()
+    declared = list(declarations.values())
+    if not isinstance(box, PageToolbox):
+        if len(used) == 1 and rng.random() < 0.4:
+            declared = [declarations[make]]
+        elif rng.random() < 0.5:
+            declared.reverse()
     if rng.random() < 0.25:
         return Conversation("tools", key, before + messages[:2], {"tool": messages[1]["tool_calls"][0]["function"]},
                             tools=declared)  # fmt: skip
@@ -427,6 +455,23 @@ def calculator_round(rng: random.Random, held_out: bool, box: Toolbox) -> Round:
     return key, [user(text), call, {"role": "tool", "content": result}, answer], (f"= {value}.",)
 
 
+def clock_round(rng: random.Random, held_out: bool, box: Toolbox) -> Round:
+    def make() -> tuple[str, datetime.datetime]:
+        seconds = rng.randrange(1_600_000_000, 2_000_000_000)
+        return f"time|{seconds}", datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+
+    key, moment = draw(rng, held_out, make)
+    zone = rng.choice(domain.CLOCK_ZONES)
+    space = "\u202f" if rng.random() < 0.2 else " "  # some browsers write a narrow one
+    date = f"{moment:%A}, {moment:%B} {moment.day}, {moment.year}"
+    time = f"{moment.hour % 12 or 12}:{moment:%M}:{moment:%S}{space}{moment:%p} {zone}"
+    call = calling("now", {}, "I look at the clock.")
+    answer = assistant(f"It is {date} at {time}.", "The tool has answered.")
+    result = f"{date} at {time} ({rng.choice(('UTC', 'Europe/Berlin', 'America/New_York', 'Asia/Tokyo'))})"
+    messages = [user(rng.choice(domain.CLOCK_QUESTIONS)), call, {"role": "tool", "content": result}, answer]
+    return key, messages, (date, time)
+
+
 def calling(name: str, arguments: dict[str, str], thought: str) -> Message:
     call = {"type": "function", "function": {"name": name, "arguments": arguments}}
     return {"role": "assistant", "content": "", "reasoning_content": thought, "tool_calls": [call]}
@@ -438,12 +483,12 @@ def named(prefix: str, value: str) -> tuple[str, str]:
 
 def big_sum(rng: random.Random) -> str:
     size = lambda: rng.randrange(2, 10 ** rng.randint(1, 4))
-    return f"{size()} {rng.choice('+-*')} {size()}"
+    return f"{size()} {rng.choice('+-*+-*×')} {size()}"
 
 
 def eval_expression(expression: str) -> int:
     a, operator, b = expression.split(" ")
-    return {"+": int.__add__, "-": int.__sub__, "*": int.__mul__}[operator](int(a), int(b))
+    return {"+": int.__add__, "-": int.__sub__, "*": int.__mul__, "×": int.__mul__}[operator](int(a), int(b))
 
 
 CATEGORIES: dict[str, tuple[float, Maker]] = {
@@ -458,11 +503,14 @@ SYSTEM = ("You are a helpful assistant.", "You are a friendly assistant.", "Be b
 
 
 def finish(rng: random.Random, conversation: Conversation) -> Conversation:
-    """Thinking or not, and a system message or none; without thinking no thought is written anywhere."""
+    """Thinking or not, and a system message or none. Without thinking no thought is written anywhere, and what needs
+    one is worked out in the answer, `aloud`."""
     conversation.thinking = rng.random() < 0.4
-    if not conversation.thinking:
-        for message in conversation.messages:
+    for message in conversation.messages:
+        aloud = message.pop("aloud", None)
+        if not conversation.thinking:
             message.pop("reasoning_content", None)
+            message["content"] = aloud or message["content"]
     if rng.random() < 0.12:
         conversation.messages.insert(0, {"role": "system", "content": rng.choice(SYSTEM)})
     return conversation
@@ -491,15 +539,30 @@ def evaluation(seed: int, category: str, count: int) -> list[Conversation]:
 
 
 def question(conversation: Conversation) -> dict[str, Any]:
-    """`prompt` as the model reads it; an answer is right if it has every text of `expect` after its thought."""
-    expect = conversation.expect
+    """`messages` and `tools` as OpenAI's API takes them, `prompt` as the model reads it. An answer is right if it has
+    every text of `expect` after its thought, or, read by an API, makes the call `call`."""
+    expect, call = conversation.expect, None
     if isinstance(expect, dict):
-        expect = (tool_call_text(**expect["tool"]),)
-    prompt = render(conversation.messages[:-1], conversation.tools, conversation.thinking, prompt=True)
+        call = expect["tool"]
+        expect = (tool_call_text(**call),)
+    before = conversation.messages[:-1]
     return {
         "category": conversation.category, "key": conversation.key, "thinking": conversation.thinking,
-        "prompt": prompt, "expect": list(expect),
+        "messages": [openai_message(message) for message in before], "tools": conversation.tools,
+        "prompt": render(before, conversation.tools, conversation.thinking, prompt=True),
+        "expect": list(expect), "call": call,
     }  # fmt: skip
+
+
+def openai_message(message: Message) -> Message:
+    """Arguments of calls as JSON text, and an id that call and result share: here calls come one at a time."""
+    if message["role"] == "tool":
+        return {**message, "tool_call_id": "call"}
+    if "tool_calls" not in message:
+        return message
+    called = [call["function"] for call in message["tool_calls"]]
+    calls = [{**function, "arguments": json.dumps(function["arguments"])} for function in called]
+    return {**message, "tool_calls": [{"id": "call", "type": "function", "function": call} for call in calls]}
 
 
 def tool_call_text(name: str, arguments: dict[str, str]) -> str:
@@ -534,11 +597,6 @@ def main(command: str, argument: str | None = None, count: str | None = None) ->
             encoded = encode(conversation, tokenizer)
             print("".join(f"\033[1m{text}\033[0m" if is_answer else text for text, is_answer in spans(conversation)))
             print(f"--- {len(encoded.ids)} tokens, {sum(encoded.learned)} to learn\n")
-    elif command == "evaluate" and argument:
-        with open(argument, "w", encoding="utf-8") as file:
-            for category in CATEGORIES:
-                for conversation in evaluation(1, category, int(count or 100)):
-                    file.write(json.dumps(question(conversation), ensure_ascii=False) + "\n")
     else:
         sys.exit(__doc__)
 

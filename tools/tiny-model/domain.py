@@ -329,3 +329,7 @@ CONDITIONS = "sunny cloudy rainy windy foggy snowy stormy clear".split()
 CALCULATOR_NAMES = ("calculate", "calculator", "evaluate")
 CALCULATOR_QUESTIONS = ("What is {}?", "Calculate {}.", "How much is {}?", "Compute {} for me.", "{} = ?",
                         "Use the tool to work out {}.")  # fmt: skip
+CLOCK_QUESTIONS = ("What time is it?", "What is the time?", "Which day is it?", "What day is it today?",
+                   "What is the date?", "What's the date today?", "Tell me the time.", "How late is it?",
+                   "Do you know what time it is?", "Wie spät ist es?")  # fmt: skip
+CLOCK_ZONES = ("UTC", "GMT+1", "GMT+2", "GMT-5", "GMT-8", "GMT+9", "EST", "PDT")

@@ -1,13 +1,16 @@
 """Asks held-out questions of the reference, greedily, and counts right answers.
 
-usage: evaluate.py [MODEL.gguf] [--checkpoint out/text/checkpoint.pt] [--count 50] [--wrong]
+usage: evaluate.py [MODEL.gguf] [--checkpoint out/checkpoint.pt] [--count 50] [--wrong]
+       evaluate.py --questions FILE [--count 50]    writes the questions as JSON lines, for evaluate.mjs
+       evaluate.py --answers FILE MODEL.gguf …      the same with the reference's answers for each model, for the tests
 
-Without a file the checkpoint is asked. A GGUF file may be any that export.py writes.
+Without a file the checkpoint is asked. A GGUF file may be any that export.py writes; its mmproj lies beside it.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -22,19 +25,23 @@ import images
 from export import HERE, Checkpoint, load_checkpoint
 from model import Config, Model
 from tokenizer import Tokenizer
-from vision import VisionTower, picture_tensor, positions_with_pictures
+from vision import VisionConfig, VisionTower, picture_tensor, positions_with_pictures
 
 LONGEST_ANSWER = 160
 """Tokens."""
 
 
 @torch.no_grad()
-def generate(model: Model, tokenizer: Tokenizer, prompt: str, picture: Tensor | None = None) -> str:
-    """The greedy answer up to the end of the turn, without it. @param picture [tokens, H], what stands at image pads"""
+def generate(saved: Checkpoint, tokenizer: Tokenizer, prompt: str, picture: Tensor | None = None) -> str:
+    """The greedy answer up to the end of the turn, without it. @param picture [3, height, width]"""
+    model = saved.model
     ids, pad, end = tokenizer.encode(prompt), tokenizer.id(images.PAD), tokenizer.id("<|im_end|>")
     places = positions_with_pictures(ids, pad, [(images.GRID, images.GRID)])
     step, positions, cache, out = torch.tensor([ids]), torch.tensor([places]), model.new_cache(), []
-    embeddings = None if picture is None else (step == pad, picture)
+    embeddings = None
+    if picture is not None:
+        assert saved.tower is not None
+        embeddings = (step == pad, saved.tower(picture.unsqueeze(0))[0])
     while len(out) < LONGEST_ANSWER:
         hidden = model(step, positions=positions, embeddings=embeddings, cache=cache).hidden[0, -1]
         token = int(model.logits(hidden).argmax())
@@ -55,38 +62,59 @@ def load(path: str | None, checkpoint: str) -> Checkpoint:
         print(f"Checkpoint of step {saved.step}.")
         return saved
     metadata, tensors = gguf.read(path)
-    return Checkpoint(Model(Config.from_gguf(metadata, tensors)).load_gguf_tensors(tensors).eval(), None, 0)
+    model = Model(Config.from_gguf(metadata, tensors)).load_gguf_tensors(tensors).eval()
+    tower, beside = None, path.removesuffix(".gguf") + "-mmproj.gguf"
+    if os.path.exists(beside):
+        metadata, tensors = gguf.read(beside)
+        tower = VisionTower(VisionConfig.from_gguf(metadata)).load_gguf_tensors(tensors).eval()
+    return Checkpoint(model, tower, 0)
 
 
-def questions(category: str, count: int, tower: VisionTower | None) -> Iterator[tuple[dict[str, Any], Tensor | None]]:
-    """Held-out questions, with pictures' embeddings."""
-    if category != "images":
+def questions(category: str, count: int) -> Iterator[tuple[dict[str, Any], Tensor | None]]:
+    """Held-out questions, with their pictures."""
+    if category == "images":
+        for example in images.evaluation(1, count):
+            yield images.asked(example), picture_tensor(example.picture)
+    else:
         for conversation in data.evaluation(1, category, count):
             yield data.question(conversation), None
-    elif tower is not None:
-        for example in images.evaluation(1, count):
-            question = data.question(example.conversation)
-            question["prompt"] = images.with_pads(question["prompt"])
-            with torch.no_grad():
-                yield question, tower(picture_tensor(example.picture).unsqueeze(0))[0]
+
+
+def write_questions(path: str, count: int, models: list[str]) -> None:
+    """@param models whose answers are written too, by the names of their files"""
+    tokenizer = Tokenizer.load(data.TOKENIZER)
+    asked = {os.path.basename(model): load(model, "") for model in models}
+    with open(path, "w", encoding="utf-8") as file:
+        for category in [*data.CATEGORIES, "images"]:
+            for question, picture in questions(category, count):
+                answers = {
+                    name: generate(saved, tokenizer, question["prompt"], picture) for name, saved in asked.items()
+                }
+                file.write(json.dumps(question | ({"answers": answers} if models else {}), ensure_ascii=False) + "\n")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("model", nargs="?")
-    parser.add_argument("--checkpoint", default=os.path.join(HERE, "out", "text", "checkpoint.pt"))
+    parser.add_argument("models", nargs="*")
+    parser.add_argument("--checkpoint", default=os.path.join(HERE, "out", "checkpoint.pt"))
     parser.add_argument("--count", type=int, default=50, help="questions of each category")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--questions", metavar="FILE", help="write them, ask nothing")
+    parser.add_argument("--answers", metavar="FILE", help="write questions and the models' answers")
     parser.add_argument("--wrong", action="store_true", help="print wrong answers")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    saved, tokenizer = load(arguments.model, arguments.checkpoint), Tokenizer.load(data.TOKENIZER)
+    if arguments.questions or arguments.answers:
+        models = arguments.models if arguments.answers else []
+        write_questions(arguments.answers or arguments.questions, arguments.count, models)
+        return
+    saved, tokenizer = load(next(iter(arguments.models), None), arguments.checkpoint), Tokenizer.load(data.TOKENIZER)
     print("| category | questions | right | thinking | not thinking |\n|---|---|---|---|---|")
     for category in [*data.CATEGORIES, *(["images"] if saved.tower else [])]:
         right: Counter[bool] = Counter()
         asked: Counter[bool] = Counter()
-        for question, picture in questions(category, arguments.count, saved.tower):
-            answer = generate(saved.model, tokenizer, question["prompt"], picture)
+        for question, picture in questions(category, arguments.count):
+            answer = generate(saved, tokenizer, question["prompt"], picture)
             asked[question["thinking"]] += 1
             if data.is_right(question["expect"], answer):
                 right[question["thinking"]] += 1

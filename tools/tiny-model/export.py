@@ -1,6 +1,6 @@
 """Writes a checkpoint as a GGUF file that this project and llama.cpp run.
 
-usage: export.py [--checkpoint out/text/checkpoint.pt] [--type Q8_0|Q4_K_M|F16|F32] [--out FILE] [--random SEED]
+usage: export.py [--checkpoint out/checkpoint.pt] [--type Q8_0|Q4_K_M|F16|F32] [--out FILE] [--random SEED]
 
 A checkpoint with a vision tower gives a second file, OUT without .gguf + -mmproj.gguf.
 """
@@ -114,7 +114,7 @@ def weights(module: torch.nn.Module) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--checkpoint", default=os.path.join(HERE, "out", "text", "checkpoint.pt"))
+    parser.add_argument("--checkpoint", default=os.path.join(HERE, "out", "checkpoint.pt"))
     parser.add_argument("--type", choices=MIXES, default="Q8_0")
     parser.add_argument("--out", default=os.path.join(HERE, "out", "tiny.gguf"))
     parser.add_argument("--random", type=int, metavar="SEED", help="random weights instead of a checkpoint")

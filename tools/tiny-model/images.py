@@ -1,18 +1,23 @@
 """Pictures of one to three shapes, and conversations about them.
 
-usage: images.py FOLDER [COUNT]    writes examples as PNG (with Pillow) and prints their conversations
+usage: images.py FOLDER [COUNT]    writes examples as PNG and prints their conversations
 """
 
 from __future__ import annotations
 
+import base64
+import io
 import os
 import random
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from data import Conversation, Encoded, Message, draw, encode, finish
+from data import question as question_of
 from tokenizer import Tokenizer
 from vision import FACTOR
 
@@ -70,19 +75,28 @@ def scene_key(shapes: list[Shape]) -> str:
 
 def paint(rng: random.Random, shapes: list[Shape]) -> np.ndarray:
     """uint8 [SIDE, SIDE, 3]; sizes and places vary within a third of the picture."""
-    n, cell = SIDE * SMOOTH, SIDE * SMOOTH / 3
-    picture = np.empty((n, n, 3), np.float32)
+    cell = SIDE / 3
+    picture = np.empty((SIDE, SIDE, 3), np.float32)
     picture[:] = rng.choice(BACKGROUNDS)
-    y, x = np.mgrid[0:n, 0:n].astype(np.float32)
     for shape in shapes:
         radius = cell * rng.uniform(0.26, 0.42)
         room = cell / 2 - radius
         cy = (shape.place // 3 + 0.5) * cell + rng.uniform(-room, room)
         cx = (shape.place % 3 + 0.5) * cell + rng.uniform(-room, room)
         colour = [value + rng.uniform(-15, 15) for value in COLOURS[shape.colour]]
-        picture[_inside(shape.kind, (y - cy) / radius, (x - cx) / radius)] = colour
-    smooth = picture.reshape(SIDE, SMOOTH, SIDE, SMOOTH, 3).mean((1, 3))
-    return np.clip(np.rint(smooth), 0, 255).astype(np.uint8)
+        rows, columns = (slice(max(0, int(c - radius)), min(SIDE, int(c + radius) + 1)) for c in (cy, cx))
+        y, x = ((_samples(side) - c) / radius for side, c in ((rows, cy), (columns, cx)))
+        inside = _inside(shape.kind, y[:, None], x[None]).astype(np.float32)
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        covered = inside.reshape(height, SMOOTH, width, SMOOTH).mean((1, 3))[..., None]
+        part = picture[rows, columns]
+        part += covered * (np.array(colour, np.float32) - part)
+    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+
+
+def _samples(pixels: slice) -> np.ndarray:
+    """Centres of the samples of a line of pixels."""
+    return np.arange(pixels.start * SMOOTH, pixels.stop * SMOOTH, dtype=np.float32) / SMOOTH
 
 
 def _inside(kind: str, y: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -154,6 +168,18 @@ def question(rng: random.Random, shapes: list[Shape]) -> tuple[str, str, tuple[s
     return text, f"There is {what} {PLACES[place]}.", (what,)
 
 
+def asked(example: Seen) -> dict[str, Any]:
+    """As data.question; the picture is a PNG in the first message."""
+    out = question_of(example.conversation)
+    out["prompt"] = with_pads(out["prompt"])
+    file = io.BytesIO()
+    Image.fromarray(example.picture).save(file, "PNG")
+    url = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    first = next(message for message in out["messages"] if message["role"] == "user")
+    first["content"] = [{"type": "image_url", "image_url": {"url": url}}, *first["content"][1:]]
+    return out
+
+
 def with_pads(prompt: str) -> str:
     """As many pads as the picture has tokens."""
     return prompt.replace(PAD, PAD * (GRID * GRID))
@@ -176,8 +202,6 @@ def evaluation(seed: int, count: int) -> list[Seen]:
 
 
 def main(folder: str, count: int = 4) -> None:
-    from PIL import Image
-
     os.makedirs(folder, exist_ok=True)
     rng = random.Random()
     for i in range(count):

@@ -10,8 +10,8 @@ Letters of shapes: B sequences, T tokens, H hidden, V vocabulary, D head dimensi
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -146,12 +146,32 @@ def rotary(config: Config, positions: Tensor) -> Rotary:
     return Rotary(angle.cos().float().unsqueeze(2), angle.sin().float().unsqueeze(2))
 
 
-@dataclass
-class Balance:
-    """Of one pass, per layer: a loss that is 1 when experts are used evenly, and tokens per expert."""
+GAP = CONV_KERNEL - 1
+"""Tokens of padding, over which the convolution does not reach."""
+FORGET = -60.0
+"""Added to a decay's logarithm where a conversation begins: e^-60 of the one before remains."""
 
-    losses: list[Tensor] = field(default_factory=list)
-    counts: list[Tensor] = field(default_factory=list)
+
+class Packing:
+    """Conversations one after another in rows, none of which sees the one before.
+
+    @param segments [B, T] int: number of the conversation, 0 for padding, of which `GAP` tokens part conversations
+    """
+
+    def __init__(self, segments: Tensor):
+        tokens = segments.shape[1]
+        self.real = segments > 0  # [B, T]
+        alike = segments.unsqueeze(2) == segments.unsqueeze(1)
+        self.attended = (alike & ~_above_diagonal(tokens, segments.device)).unsqueeze(1)  # [B, 1, T, T]
+        before = F.pad(segments, (1, 0), value=-1)[:, :-1]
+        self.forget = FORGET * (segments != before).float().unsqueeze(-1)  # [B, T, 1]
+
+
+class Balance(NamedTuple):
+    """Of one layer and pass: a loss that is 1 when experts are used evenly, and tokens per expert [E]."""
+
+    loss: Tensor
+    counts: Tensor
 
 
 class Block(nn.Module):
@@ -177,19 +197,24 @@ class Block(nn.Module):
             self.ffn_up = linear(c.ffn, c.hidden)
             self.ffn_down = linear(c.hidden, c.ffn)
 
-    def forward(self, x: Tensor, rope: Rotary, real: Tensor, balance: Balance, cache: LayerCache | None) -> Tensor:
-        """@param x [B, T, H] @param real [B, T] bool, false for padding"""
-        x = x + self.mixer(self.attn_norm(x), rope, cache)
+    def forward(
+        self, x: Tensor, rope: Rotary, packing: Packing | None = None, cache: LayerCache | None = None
+    ) -> tuple[Tensor, Balance | None]:
+        """@param x [B, T, H]"""
+        x = x + self.mixer(self.attn_norm(x), rope, packing, cache)
         h = self.post_attention_norm(x)
-        return x + (self.experts(h, real, balance) if self.c.experts else self.dense(h))
+        if not self.c.experts:
+            return x + self.dense(h), None
+        y, balance = self.experts(h, packing)
+        return x + y, balance
 
-    def mixer(self, x: Tensor, rope: Rotary, cache: LayerCache | None) -> Tensor:
+    def mixer(self, x: Tensor, rope: Rotary, packing: Packing | None, cache: LayerCache | None) -> Tensor:
         raise NotImplementedError
 
     def dense(self, x: Tensor) -> Tensor:
         return self.ffn_down(F.silu(self.ffn_gate(x)) * self.ffn_up(x))
 
-    def experts(self, x: Tensor, real: Tensor, balance: Balance) -> Tensor:
+    def experts(self, x: Tensor, packing: Packing | None) -> tuple[Tensor, Balance]:
         """The top k experts' sum, weighted by their probabilities scaled to 1, and the shared expert. x [B, T, H]"""
         c = self.c
         flat = x.reshape(-1, c.hidden)  # [N, H]
@@ -197,29 +222,21 @@ class Block(nn.Module):
         weights, chosen = probabilities.topk(c.top_k, -1)  # [N, k]
         weights = weights / weights.sum(-1, keepdim=True)
 
-        mask = real.reshape(-1)
-        counts = torch.bincount(chosen[mask].reshape(-1), minlength=c.experts)
-        share = counts / counts.sum().clamp(min=1)
-        balance.losses.append(c.experts * (share * probabilities[mask].mean(0)).sum())
-        balance.counts.append(counts)
-
-        # Tokens sorted by expert: one product per expert instead of one per token.
-        by_expert = chosen.reshape(-1).argsort(stable=True)
-        token = torch.div(by_expert, c.top_k, rounding_mode="floor")
-        sizes = torch.bincount(chosen.reshape(-1), minlength=c.experts).tolist()
-        gate_up = torch.cat([self.ffn_gate_exps.weight, self.ffn_up_exps.weight], 1)  # [E, 2F, H]
-        outputs = []
-        for expert, rows in enumerate(flat[token].split(sizes)):
-            if len(rows) == 0:
-                continue
-            gate, up = (rows @ gate_up[expert].T).chunk(2, -1)
-            outputs.append((F.silu(gate) * up) @ self.ffn_down_exps.weight[expert].T)
-        routed = torch.cat(outputs) * weights.reshape(-1)[by_expert].unsqueeze(-1)
-        y = torch.zeros_like(flat).index_add(0, token, routed)
+        # Every expert runs for every token, weighted by zero where it was not chosen. At this width four times the
+        # products in one matrix are far cheaper than sorting tokens by expert.
+        spread = torch.zeros_like(probabilities).scatter(-1, chosen, weights)  # [N, E]
+        real = torch.ones_like(flat[:, :1]) if packing is None else packing.real.view(-1, 1).float()
+        counts = ((spread > 0) * real).sum(0)
+        mean = (probabilities * real).sum(0) / real.sum()
+        balance = Balance(c.experts * (counts / counts.sum() * mean).sum(), counts)
+        gate = F.linear(flat, self.ffn_gate_exps.weight.flatten(0, 1))  # [N, E · F]
+        up = F.linear(flat, self.ffn_up_exps.weight.flatten(0, 1))
+        inner = (F.silu(gate) * up).unflatten(-1, (c.experts, -1)) * spread.unsqueeze(-1)
+        y = F.linear(inner.flatten(1), self.ffn_down_exps.weight.transpose(0, 1).flatten(1))
 
         shared = self.ffn_down_shexp(F.silu(self.ffn_gate_shexp(flat)) * self.ffn_up_shexp(flat))
         y = y + torch.sigmoid(flat @ self.ffn_gate_inp_shexp.weight).unsqueeze(-1) * shared
-        return y.view_as(x)
+        return y.view_as(x), balance
 
 
 class AttentionBlock(Block):
@@ -232,7 +249,7 @@ class AttentionBlock(Block):
         self.attn_k_norm = RmsNorm(c.head_dim, c.eps)
         self.attn_output = nn.Linear(c.heads * c.head_dim, c.hidden, bias=False)
 
-    def mixer(self, x: Tensor, rope: Rotary, cache: LayerCache | None) -> Tensor:
+    def mixer(self, x: Tensor, rope: Rotary, packing: Packing | None, cache: LayerCache | None) -> Tensor:
         c, (batch, tokens, _) = self.c, x.shape
         q, gate = self.attn_q(x).view(batch, tokens, c.heads, 2, c.head_dim).unbind(3)
         k = self.attn_k(x).view(batch, tokens, c.kv_heads, c.head_dim)
@@ -244,10 +261,12 @@ class AttentionBlock(Block):
             cache.keys, cache.values = k, v
         group = c.heads // c.kv_heads
         k, v = (t.transpose(1, 2).repeat_interleave(group, 1) for t in (k, v))  # [B, heads, S, D]
+        if packing is not None:
+            attended = packing.attended
+        else:
+            attended = ~_above_diagonal(k.shape[2], x.device)[-tokens:]
         scores = q.transpose(1, 2) @ k.transpose(-1, -2) / math.sqrt(c.head_dim)  # [B, heads, T, S]
-        seen = k.shape[2]
-        future = torch.ones(tokens, seen, dtype=torch.bool, device=x.device).triu(seen - tokens + 1)
-        out = scores.masked_fill(future, -math.inf).softmax(-1) @ v
+        out = scores.masked_fill(~attended, -math.inf).softmax(-1) @ v
         return self.attn_output((out.transpose(1, 2) * torch.sigmoid(gate)).reshape(batch, tokens, -1))
 
 
@@ -265,9 +284,11 @@ class DeltaNetBlock(Block):
         self.ssm_norm = RmsNorm(c.state_dim, c.eps)
         self.ssm_out = nn.Linear(inner, c.hidden, bias=False)
 
-    def mixer(self, x: Tensor, rope: Rotary, cache: LayerCache | None) -> Tensor:
+    def mixer(self, x: Tensor, rope: Rotary, packing: Packing | None, cache: LayerCache | None) -> Tensor:
         c, (batch, tokens, _) = self.c, x.shape
         qkv = self.attn_qkv(x)  # [B, T, channels]
+        if packing is not None:
+            qkv = qkv * packing.real.unsqueeze(-1)
         if cache is not None and cache.conv is not None:
             window = torch.cat([cache.conv, qkv], 1)
         else:
@@ -275,12 +296,14 @@ class DeltaNetBlock(Block):
         if cache is not None:
             cache.conv = window[:, 1 - CONV_KERNEL :]
         mixed = F.conv1d(window.transpose(1, 2), self.ssm_conv1d.weight.unsqueeze(1), groups=c.channels)
-        heads = F.silu(mixed).transpose(1, 2).view(batch, tokens, -1, c.state_dim)
+        heads = F.silu(mixed).transpose(1, 2).reshape(batch, tokens, -1, c.state_dim)
         q, k, v = heads.split([c.key_heads, c.key_heads, c.value_heads], 2)
         q = l2_normalized(q, c.eps) / math.sqrt(c.state_dim)
         k = l2_normalized(k, c.eps)
         beta = torch.sigmoid(self.ssm_beta(x))  # [B, T, value heads]
         g = -self.ssm_a_log.exp() * F.softplus(self.ssm_alpha(x) + self.ssm_dt.bias)
+        if packing is not None:
+            g = g + packing.forget
         o, state = gated_delta_rule(q, k, v, g, beta, cache.state if cache is not None else None)
         if cache is not None:
             cache.state = state
@@ -298,7 +321,8 @@ class UnitLowerInverse(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, a: Tensor) -> Tensor:
-        inverse = _invert_unit_lower(a.reshape(-1, *a.shape[-2:])).view_as(a)
+        with torch.autocast(a.device.type, enabled=False):  # errors of 8 bits would add up along the chunk
+            inverse = _invert_unit_lower(a.reshape(-1, *a.shape[-2:])).view_as(a)
         ctx.save_for_backward(inverse)
         return inverse
 
@@ -312,10 +336,12 @@ class UnitLowerInverse(torch.autograd.Function):
 def _invert_unit_lower(a: Tensor) -> Tensor:
     """By halves: the off-diagonal quarter of the inverse is -Y A21 X. a [M, n, n], its diagonal taken as 1."""
     n = a.shape[-1]
-    if n <= 8 or n % 2:
-        return torch.linalg.solve_triangular(
-            a, torch.eye(n, dtype=a.dtype, device=a.device).expand_as(a), upper=False, unitriangular=True
-        )
+    if n <= 16 or n % 2:  # I - A + A² - …, which ends as A is nilpotent, as a product of few factors
+        inverse, power = torch.eye(n, dtype=a.dtype, device=a.device) - a, a
+        for _ in range((n - 1).bit_length() - 1):
+            power = power @ power
+            inverse = inverse + inverse @ power
+        return inverse
     h, m = n // 2, a.shape[0]
     both = _invert_unit_lower(torch.cat([a[:, :h, :h], a[:, h:, h:]]))
     x, y = both[:m], both[m:]
@@ -357,10 +383,10 @@ def gated_delta_rule(
     if state is None:
         state = q.new_zeros(batch, value_heads, dim, dim)
     states, writes = [], []
-    for n in range(q.shape[2]):
+    for new_value, old_key, keep, carried in zip(*(t.unbind(2) for t in (new_values, old_keys, kept, carried_keys))):
         states.append(state)
-        writes.append(new_values[:, :, n] - old_keys[:, :, n] @ state)
-        state = kept[:, :, n] * state + carried_keys[:, :, n] @ writes[-1]
+        writes.append(new_value - old_key @ state)
+        state = keep * state + carried @ writes[-1]
     o = (g.exp() * q) @ torch.stack(states, 2) + within @ torch.stack(writes, 2)
     return o.flatten(2, 3)[:, :, :tokens].transpose(1, 2), state
 
@@ -382,10 +408,10 @@ class NextN(nn.Module):
 
 @dataclass
 class Output:
-    """`hidden` [B, T, H] after the last norm."""
+    """`hidden` [B, T, H] after the last norm; `balances` of the layers with experts."""
 
     hidden: Tensor
-    balance: Balance
+    balances: list[Balance]
 
 
 class Model(nn.Module):
@@ -406,36 +432,38 @@ class Model(nn.Module):
         self,
         ids: Tensor,
         *,
-        real: Tensor | None = None,
         positions: Tensor | None = None,
         embeddings: tuple[Tensor, Tensor] | None = None,
+        packing: Packing | None = None,
         cache: list[LayerCache] | None = None,
     ) -> Output:
         """
-        @param ids [B, T] @param real [B, T], false for padding (at the end) @param positions [B, T, 3]
+        @param ids [B, T] @param positions [B, T, 3]
         @param embeddings where [B, T] bool, and what [places, H] stands there instead of tokens (images)
         """
         x = self.token_embd(ids)
         if embeddings is not None:
             where, what = embeddings
-            x = x.masked_scatter(where.unsqueeze(-1), what)
+            x = x.masked_scatter(where.unsqueeze(-1), what.to(x.dtype))
         if positions is None:
             positions = text_positions(ids)
-        if real is None:
-            real = torch.ones_like(ids, dtype=torch.bool)
-        rope, balance = rotary(self.config, positions), Balance()
+        rope, balances = rotary(self.config, positions), []
         for layer in range(self.config.layers):
-            x = self.blk[layer](x, rope, real, balance, cache[layer] if cache is not None else None)
-        return Output(self.output_norm(x), balance)
+            x, balance = self.blk[layer](x, rope, packing, cache[layer] if cache is not None else None)
+            if balance is not None:
+                balances.append(balance)
+        return Output(self.output_norm(x), balances)
 
-    def draft(self, hidden: Tensor, ids: Tensor, real: Tensor, positions: Tensor, balance: Balance) -> Tensor:
-        """The MTP block's normed output [B, T - 1, H]: row p drafts token p + 2 from hidden p and token p + 1."""
+    def draft(self, hidden: Tensor, ids: Tensor, positions: Tensor, packing: Packing | None = None) -> Output:
+        """The MTP block: row p of its normed output drafts token p + 2 from hidden p and token p + 1. The last row, for
+        which there is no such token, is left over."""
         block = self.blk[self.config.layers]
         nextn = block.nextn
-        e, h = nextn.enorm(self.token_embd(ids[:, 1:])), nextn.hnorm(hidden[:, :-1])
+        following = lambda t: torch.cat([t[:, 1:], t[:, -1:]], 1)
+        e, h = nextn.enorm(self.token_embd(following(ids))), nextn.hnorm(hidden)
         x = nextn.eh_proj(torch.cat([e, h], -1))
-        x = block(x, rotary(self.config, positions[:, 1:]), real[:, 1:], balance, None)
-        return nextn.shared_head_norm(x)
+        x, balance = block(x, rotary(self.config, following(positions)), packing)
+        return Output(nextn.shared_head_norm(x), [] if balance is None else [balance])
 
     def logits(self, hidden: Tensor) -> Tensor:
         return hidden @ (self.token_embd.weight if self.config.tied else self.output.weight).T

@@ -23,11 +23,11 @@ def orthogonalized(x: Tensor) -> Tensor:
     tall = x.shape[-2] > x.shape[-1]
     if tall:
         x = x.transpose(-1, -2)
-    x = x / (x.flatten(1).norm(dim=1).view(-1, 1, 1) + 1e-7)
+    x = (x / (x.flatten(1).norm(dim=1).view(-1, 1, 1) + 1e-7)).bfloat16()  # the steps forgive its errors
     for _ in range(5):
         square = x @ x.transpose(-1, -2)
         x = a * x + (b * square + c * square @ square) @ x
-    return x.transpose(-1, -2) if tall else x
+    return (x.transpose(-1, -2) if tall else x).float()
 
 
 class Muon(torch.optim.Optimizer):

@@ -1,9 +1,6 @@
 """Trains the model. Ends and goes on at any time: a checkpoint holds all, and a step's data follow from its number.
 
-usage: train.py [--steps 6000] [--threads 1] [--out out/text]
-       train.py --images 0.4 --start out/text/checkpoint.pt --out out/vision [--steps 3000]
-
-The second goes on from a text model with pictures among the conversations.
+usage: train.py [--steps 4000] [--workers 2] [--out out]
 
 Writes OUT/checkpoint.pt every few minutes (whole or not at all) and OUT/curve.csv. Run it again to go on.
 """
@@ -12,29 +9,30 @@ from __future__ import annotations
 
 import argparse
 import csv
-import math
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
 # glibc would give the large buffers of every operation back to the system, and fault them in again for the next.
+# Threads would wait for each other in every product: workers share the work better.
 if __name__ == "__main__" and "MALLOC_TRIM_THRESHOLD_" not in os.environ:
-    import sys
-
     tuned = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**33), "MALLOC_TOP_PAD_": str(2**26)}
-    os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **tuned, "OMP_WAIT_POLICY": "passive"})
+    tuned |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **tuned})
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 import data
 import images
 from data import Encoded
-from model import Config, Model
+from model import GAP, Config, Model, Packing
 from optimizer import optimizers
 from tokenizer import Tokenizer
 from vision import VisionConfig, VisionTower, picture_tensor, positions_with_pictures
@@ -46,14 +44,20 @@ CHECKPOINT_SECONDS = 120
 COLUMNS = ["step", "tokens", "loss", "mtp_loss", "balance", "held_out_loss", "lr", "seconds", "cpu_seconds"]
 
 
+ROW = 768
+"""Tokens of a row, into which conversations are packed."""
+ROWS = 2
+"""Of a pass: more outgrow the processor's caches."""
+
+
 @dataclass
 class Batch:
-    """`ids`, `learned`, `real`, `pads` [B, T]: what the model should write, what is there, and where pictures stand.
-    `positions` [B, T, 3], `pictures` [of those rows that have one, 3, height, width]."""
+    """`ids`, `learned`, `segments`, `pads` [B, T]: what the model should write, which conversation a token is of, and
+    where pictures stand. `positions` [B, T, 3], `pictures` [as many as there are, 3, height, width]."""
 
     ids: Tensor
     learned: Tensor
-    real: Tensor
+    segments: Tensor
     pads: Tensor
     positions: Tensor
     pictures: Tensor | None
@@ -62,28 +66,41 @@ class Batch:
         return Batch(*(part if part is None else part.to(device) for part in vars(self).values()))
 
 
-def micro_batches(examples: list[Encoded], pad: int, most: int) -> list[Batch]:
-    """Conversations of like length together, with padding at most so many tokens where they are more than one."""
-    groups: list[list[Encoded]] = [[]]
-    for example in sorted(examples, key=lambda example: -len(example.ids)):
-        if groups[-1] and len(groups[-1][0].ids) * (len(groups[-1]) + 1) > most:
-            groups.append([])
-        groups[-1].append(example)
-    return [_batch(group, pad) for group in groups]
+Row = list[Encoded]
+"""Conversations one after another, of at most `ROW` tokens."""
 
 
-def _batch(group: list[Encoded], pad: int) -> Batch:
-    shape = (len(group), max(len(example.ids) for example in group))
+def place(example: Encoded, rows: list[Row], most: int) -> bool:
+    """Into the first row that has room, or a new one while there are fewer than `most`; false if there is none"""
+    for row in rows:
+        if sum(len(e.ids) + GAP for e in row) + len(example.ids) <= ROW:
+            row.append(example)
+            return True
+    if len(rows) < most and len(example.ids) <= ROW:
+        rows.append([example])
+        return True
+    return False
+
+
+def batches(rows: list[Row], pad: int) -> list[Batch]:
+    return [_batch(rows[at : at + ROWS], pad) for at in range(0, len(rows), ROWS)]
+
+
+def _batch(rows: list[Row], pad: int) -> Batch:
+    shape = (ROWS, ROW)
     ids, positions = torch.zeros(shape, dtype=torch.long), torch.zeros(*shape, 3, dtype=torch.long)
-    learned, real = torch.zeros(shape, dtype=torch.bool), torch.zeros(shape, dtype=torch.bool)
-    for row, example in enumerate(group):
-        n = len(example.ids)
-        ids[row, :n] = torch.tensor(example.ids)
-        learned[row, :n] = torch.tensor(example.learned)
-        positions[row, :n] = torch.tensor(positions_with_pictures(example.ids, pad, [(images.GRID, images.GRID)]))
-        real[row, :n] = True
-    pictures = [picture_tensor(example.picture) for example in group if example.picture is not None]
-    return Batch(ids, learned, real, ids == pad, positions, torch.stack(pictures) if pictures else None)
+    learned, segments = torch.zeros(shape, dtype=torch.bool), torch.zeros(shape, dtype=torch.long)
+    for row, examples in enumerate(rows):
+        start = 0
+        for number, example in enumerate(examples, 1):
+            span = slice(start, start + len(example.ids))
+            ids[row, span] = torch.tensor(example.ids)
+            learned[row, span] = torch.tensor(example.learned)
+            positions[row, span] = torch.tensor(positions_with_pictures(example.ids, pad, [(images.GRID, images.GRID)]))
+            segments[row, span] = number
+            start = span.stop + GAP
+    pictures = [picture_tensor(example.picture) for row in rows for example in row if example.picture is not None]
+    return Batch(ids, learned, segments, ids == pad, positions, torch.stack(pictures) if pictures else None)
 
 
 @dataclass
@@ -99,18 +116,20 @@ def losses(model: Model, tower: VisionTower | None, batch: Batch) -> Losses:
     embeddings = None
     if tower is not None and batch.pictures is not None:
         embeddings = (batch.pads, tower(batch.pictures).flatten(0, 1))
-    out = model(batch.ids, real=batch.real, positions=batch.positions, embeddings=embeddings)
+    packing = Packing(batch.segments)
+    out = model(batch.ids, positions=batch.positions, embeddings=embeddings, packing=packing)
     # The hidden state at p predicts token p + 1; logits are computed where that token is learned alone.
     where = batch.learned[:, 1:]
     main = F.cross_entropy(model.logits(out.hidden[:, :-1][where]), batch.ids[:, 1:][where], reduction="sum")
-    drafted = model.draft(out.hidden, batch.ids, batch.real, batch.positions, out.balance)
+    drafted = model.draft(out.hidden, batch.ids, batch.positions, packing)
     where = batch.learned[:, 2:]
-    draft = F.cross_entropy(model.logits(drafted[:, :-1][where]), batch.ids[:, 2:][where], reduction="sum")
-    return Losses(main, draft, torch.stack(out.balance.losses).mean())
+    draft = F.cross_entropy(model.logits(drafted.hidden[:, :-2][where]), batch.ids[:, 2:][where], reduction="sum")
+    balance = torch.stack([balance.loss for balance in out.balances + drafted.balances]).mean()
+    return Losses(main, draft, balance)
 
 
 @torch.no_grad()
-def held_out_loss(model: Model, tower: VisionTower | None, tokenizer: Tokenizer, most: int) -> float:
+def held_out_loss(model: Model, tower: VisionTower | None, tokenizer: Tokenizer) -> float:
     """Of the first held-out conversations of each category."""
     examples = [
         data.encode(conversation, tokenizer)
@@ -119,18 +138,49 @@ def held_out_loss(model: Model, tower: VisionTower | None, tokenizer: Tokenizer,
     ]
     if tower is not None:
         examples += [images.encode_seen(example, tokenizer) for example in images.evaluation(2, 16)]
+    rows: list[Row] = []
+    for example in examples:
+        place(example, rows, len(examples))
     device = model.token_embd.weight.device
-    batches = [batch.to(device) for batch in micro_batches(examples, tokenizer.id(images.PAD), most)]
-    total = sum(float(losses(model, tower, batch).main) for batch in batches)
-    return total / sum(int(batch.learned.sum()) for batch in batches)
+    passes = [batch.to(device) for batch in batches(rows, tokenizer.id(images.PAD))]
+    total = sum(float(losses(model, tower, batch).main) for batch in passes)
+    return total / sum(int(batch.learned.sum()) for batch in passes)
 
 
-def learning_rate(step: int, steps: int, warm_up: int = 60) -> float:
-    """Of the peak: rises linearly, then falls as a cosine to a fiftieth."""
-    if step < warm_up:
-        return (step + 1) / warm_up
-    done = (step - warm_up) / max(1, steps - warm_up)
-    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+def learning_rate(step: int, steps: int, warm_up: int = 60, falling: float = 0.4) -> float:
+    """Of the peak: rises linearly, stays, and falls linearly over the last part, so that a run can be made longer until
+    that begins."""
+    rising = (step + 1) / warm_up
+    left = (steps - step) / (falling * steps)
+    return min(1.0, rising, max(left, 0.0))
+
+
+class Workers:
+    """Processes that share a step's passes and add their gradients."""
+
+    def __init__(self, count: int, rank: int, meeting: str):
+        """@param meeting path of a file by which they find each other"""
+        self.count, self.rank = count, rank
+        if count > 1:
+            distributed.init_process_group("gloo", init_method=f"file://{meeting}", world_size=count, rank=rank)
+
+    def mine(self, passes: list[Batch]) -> list[Batch]:
+        return passes[self.rank :: self.count]
+
+    def add(self, parameters: list[nn.Parameter], figures: Tensor) -> Tensor:
+        """Sums gradients in place. @returns the sums of `figures` [N]"""
+        if self.count == 1:
+            return figures
+        for p in parameters:
+            if p.grad is None:
+                p.grad = torch.zeros_like(p)
+        gradients = [p.grad for p in parameters]
+        flat = torch.cat([figures, *(gradient.flatten() for gradient in gradients)])
+        distributed.all_reduce(flat)
+        sums = flat[len(figures) :].split([gradient.numel() for gradient in gradients])
+        for gradient, added in zip(gradients, sums):
+            gradient.copy_(added.view_as(gradient))
+        return flat[: len(figures)]
 
 
 @dataclass
@@ -139,6 +189,10 @@ class Progress:
     tokens: int = 0
     seconds: float = 0.0
     cpu_seconds: float = 0.0
+
+
+def meeting(arguments: argparse.Namespace) -> str:
+    return os.path.join(HERE, arguments.out, "workers")
 
 
 class Run:
@@ -154,12 +208,10 @@ class Run:
         self.all = nn.ModuleList([self.model, *([self.tower] if self.tower else [])]).to(self.device)
         self.optimizers = optimizers(self.all, arguments.muon_lr, arguments.adam_lr)
         self.progress = Progress()
-        self.stopping = False
-        os.makedirs(self.folder, exist_ok=True)
+        self.told_to_stop = self.stopping = False
+        self.workers = Workers(arguments.workers, arguments.rank, meeting(arguments))
         if os.path.exists(self.checkpoint):
             self._resume()
-        elif arguments.start:
-            self.model.load_state_dict(torch.load(os.path.join(HERE, arguments.start), map_location="cpu")["model"])
         self._open_curve()
 
     @property
@@ -173,6 +225,8 @@ class Run:
             "tower": self.tower.state_dict() if self.tower else None,
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
         }  # fmt: skip
+        if self.workers.rank:
+            return
         temporary = f"{self.checkpoint}.{os.getpid()}.tmp"
         torch.save(state, temporary)
         os.replace(temporary, self.checkpoint)
@@ -190,17 +244,20 @@ class Run:
         """Sums and means of the step's losses, and the learning rate's share of its peak."""
         start, cpu_start = time.monotonic(), time.process_time()
         progress, args = self.progress, self.arguments
-        batches = micro_batches(self._examples(), self.tokenizer.id(images.PAD), args.micro_batch)
-        learned = sum(int(batch.learned.sum()) for batch in batches)
-        real = sum(int(batch.real.sum()) for batch in batches)
-        total = Losses(*(torch.zeros((), device=self.device) for _ in range(3)))
-        for batch in batches:
-            part = losses(self.model, self.tower, batch.to(self.device))
-            share = int(batch.real.sum()) / real
+        passes = batches(self._rows(), self.tokenizer.id(images.PAD))
+        learned = sum(int(batch.learned.sum()) for batch in passes)
+        real = sum(int((batch.segments > 0).sum()) for batch in passes)
+        total = torch.zeros(4, device=self.device)  # three losses, and whether a worker was told to stop
+        for batch in self.workers.mine(passes):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=not args.f32):
+                part = losses(self.model, self.tower, batch.to(self.device))
+            share = int((batch.segments > 0).sum()) / real
             ((part.main + MTP_WEIGHT * part.draft) / learned + BALANCE_WEIGHT * share * part.balance).backward()
-            total.main += part.main.detach() / learned
-            total.draft += part.draft.detach() / learned
-            total.balance += share * part.balance.detach()
+            parts = (part.main / learned, part.draft / learned, share * part.balance)
+            total[:3] += torch.stack([figure.detach() for figure in parts])
+        total[3] = float(self.told_to_stop)
+        *sums, told = self.workers.add(list(self.all.parameters()), total)
+        self.stopping = float(told) > 0
         torch.nn.utils.clip_grad_norm_(self.all.parameters(), 1.0)
         rate = learning_rate(progress.step, args.steps)
         for optimizer, peak in zip(self.optimizers, (args.muon_lr, args.adam_lr)):
@@ -212,13 +269,15 @@ class Run:
         progress.tokens += real
         progress.seconds += time.monotonic() - start
         progress.cpu_seconds += time.process_time() - cpu_start
-        return total, rate
+        return Losses(*sums), rate
 
     def log(self, total: Losses, rate: float) -> None:
         p = self.progress
+        if self.workers.rank:
+            return
         held_out: float | None = None
         if p.step % self.arguments.evaluate_every == 0:
-            held_out = held_out_loss(self.model, self.tower, self.tokenizer, self.arguments.micro_batch)
+            held_out = held_out_loss(self.model, self.tower, self.tokenizer)
         row = [
             p.step, p.tokens, *(f"{float(x):.4f}" for x in (total.main, total.draft, total.balance)),
             "" if held_out is None else f"{held_out:.4f}", f"{rate:.4f}", f"{p.seconds:.1f}", f"{p.cpu_seconds:.1f}",
@@ -228,17 +287,18 @@ class Run:
         if p.step % 10 == 0 or held_out is not None:
             print(" ".join(f"{name} {value}" for name, value in zip(COLUMNS, row) if value != ""), flush=True)
 
-    def _examples(self) -> list[Encoded]:
-        """The step's conversations, which its number decides."""
-        rng = random.Random(f"{self.arguments.seed} {self.progress.step}")
-        pictures = round(self.arguments.conversations * self.arguments.images)
-        examples = [images.encode_seen(images.seen(rng, False), self.tokenizer) for _ in range(pictures)]
+    def _rows(self) -> list[Row]:
+        """The step's conversations, which its number decides: drawn until several find no room."""
+        rng, args = random.Random(f"{self.arguments.seed} {self.progress.step}"), self.arguments
         stream = data.stream(rng.getrandbits(63))
-        while len(examples) < self.arguments.conversations:
-            example = data.encode(next(stream), self.tokenizer)
-            if len(example.ids) <= self.model.config.context:
-                examples.append(example)
-        return examples
+        rows: list[Row] = []
+        left_out = 0
+        while left_out < 8:
+            seen = rng.random() < args.images
+            example = images.seen(rng, False) if seen else next(stream)
+            encoded = images.encode_seen(example, self.tokenizer) if seen else data.encode(example, self.tokenizer)
+            left_out += not place(encoded, rows, args.rows)
+        return rows
 
     def _resume(self) -> None:
         state: dict[str, Any] = torch.load(self.checkpoint, map_location=self.device)
@@ -252,6 +312,8 @@ class Run:
 
     def _open_curve(self) -> None:
         """Rows after the checkpoint's step are of steps that will be done again."""
+        if self.workers.rank:
+            return
         path = os.path.join(self.folder, "curve.csv")
         rows = []
         if os.path.exists(path):
@@ -264,23 +326,33 @@ class Run:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=6000, help="of the whole schedule")
-    parser.add_argument("--threads", type=int, default=1, help="more pay off on idle cores alone")
+    parser.add_argument("--steps", type=int, default=4000, help="of the whole schedule")
+    parser.add_argument("--workers", type=int, default=1, help="processes of one thread each")
+    parser.add_argument("--rank", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--conversations", type=int, default=32, help="of a step")
-    parser.add_argument("--micro-batch", type=int, default=2048, help="tokens, with padding, of one pass")
+    parser.add_argument("--f32", action="store_true", help="products in float32 instead of bfloat16")
+    parser.add_argument("--rows", type=int, default=4, help=f"of {ROW} tokens, of a step")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--muon-lr", type=float, default=0.015)
     parser.add_argument("--adam-lr", type=float, default=0.003)
-    parser.add_argument("--images", type=float, default=0.0, help="share of conversations with a picture")
-    parser.add_argument("--start", help="checkpoint of text to start from")
+    parser.add_argument("--images", type=float, default=0.2, help="share of conversations with a picture")
     parser.add_argument("--evaluate-every", type=int, default=250)
-    parser.add_argument("--out", default="out/text")
-    run = Run(parser.parse_args())
-    torch.set_num_threads(run.arguments.threads)
+    parser.add_argument("--out", default="out")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    others = []
+    if arguments.rank == 0:
+        if os.path.exists(meeting(arguments)):
+            os.remove(meeting(arguments))
+        os.makedirs(os.path.dirname(meeting(arguments)), exist_ok=True)
+        command = [sys.executable, *sys.argv]
+        others = [subprocess.Popen([*command, "--rank", str(rank)]) for rank in range(1, arguments.workers)]
+    run = Run(arguments)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: setattr(run, "stopping", True))
+        signal.signal(number, lambda *_: setattr(run, "told_to_stop", True))
     run.train()
+    for other in others:
+        other.wait()
 
 
 if __name__ == "__main__":
