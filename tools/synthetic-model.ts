@@ -29,8 +29,9 @@ export interface SyntheticShape {
   readonly gateUp: TensorType;
   readonly down: TensorType;
   readonly vocabulary: number;
-  /** Largest shard. */
+  /** Largest shard; with `metadataApart` the first holds no tensors, as many published models do. */
   readonly shardBytes: number;
+  readonly metadataApart: boolean;
 }
 
 /** Sizes as published; types as in files that are sold as Q4_K_XL: Q4_K for most of the experts, Q8_0 for what is shared. */
@@ -51,6 +52,7 @@ export const syntheticShapes = {
     down: 'Q4_K',
     vocabulary: 248_320,
     shardBytes: 48e9,
+    metadataApart: true,
   },
   '35b-a3b': {
     name: 'Synthetic 35B-A3B',
@@ -68,6 +70,7 @@ export const syntheticShapes = {
     down: 'Q5_K',
     vocabulary: 248_320,
     shardBytes: 48e9,
+    metadataApart: false,
   },
 } as const satisfies Record<string, SyntheticShape>;
 
@@ -111,6 +114,11 @@ export class SyntheticFile {
 
   get size(): number {
     return this.layout().size;
+  }
+
+  /** Of all tensors, without the header. */
+  get weightBytes(): number {
+    return this.tensors.reduce((sum, { byteLength }) => sum + byteLength, 0);
   }
 
   /** Bytes `[start, end)`. */
@@ -160,7 +168,7 @@ function firstTensorAt(tensors: readonly PlacedTensor[], offset: number): number
  */
 export function syntheticModel(shape: SyntheticShape, { layers = shape.layers, template = '' } = {}): SyntheticFile[] {
   const tensors = tensorsOf(shape, layers).map((tensor, seed) => ({ ...tensor, seed: seed + 1 }));
-  const shards: (typeof tensors)[] = [[]];
+  const shards: (typeof tensors)[] = shape.metadataApart ? [[], []] : [[]];
   let bytes = 0;
   for (const tensor of tensors) {
     if (bytes > 0 && bytes + tensor.byteLength > shape.shardBytes) {

@@ -26,7 +26,7 @@ async function opened<T>(part: string, work: (weights: Weights) => Promise<T>, q
 }
 
 describe.each<[SyntheticName, { part: string; shards: number; gigabytes: number; headerBytes: number }]>([
-  ['397b-a17b', { part: '397B-A17B-0000', shards: 5, gigabytes: 228, headerBytes: 20e6 }],
+  ['397b-a17b', { part: '397B-A17B-0000', shards: 6, gigabytes: 228, headerBytes: 20e6 }],
   ['35b-a3b', { part: '35B-A3B.gguf', shards: 1, gigabytes: 21.4, headerBytes: 20e6 }],
 ])('%s', (name, { part, ...expected }) => {
   const shape = syntheticShapes[name];
@@ -43,7 +43,7 @@ describe.each<[SyntheticName, { part: string; shards: number; gigabytes: number;
           `${server.requests.length} requests, ${(server.bodyBytes / 1e6).toFixed(1)} MB, ${(memory / 1e6).toFixed(0)} MB of memory`,
       );
       expect(weights.byteLength / 1e9).toBeCloseTo(expected.gigabytes, -0.5);
-      expect(new Set([...weights.tensors.values()].map(({ file }) => file)).size).toBe(expected.shards);
+      expect(new Set(server.requests.map(({ file }) => file)).size).toBe(expected.shards);
       expect(seconds).toBeLessThan(60); // about one on an idle machine
       expect(memory).toBeLessThan(500e6);
       expect(server.bodyBytes).toBeLessThan(expected.headerBytes);

@@ -158,7 +158,8 @@ function shapeOf({ layers, ffn }: ModelConfig): { layers: number; experts: numbe
 }
 
 function isLocal(input: ModelInput): boolean {
-  return typeof input !== 'string' && (input instanceof Blob || typeof input[0] !== 'string');
+  const first: unknown = Array.isArray(input) ? input[0] : input;
+  return typeof first !== 'string';
 }
 
 function choosePrecision(wanted: LoadOptions['precision'] = 'auto', { capabilities }: Gpu): 'f32' | 'f16' {

@@ -8,12 +8,15 @@ export interface Replayed {
   hitRate: number;
   /** Experts that had to be fetched, per token. */
   missesByToken: Uint16Array;
+  /** Layers that had to wait for one, per token. */
+  stallsByToken: Uint16Array;
 }
 
 /** @param slots of every layer; at least as many as a token chooses */
 export function replay(trace: ExpertTrace, policy: ExpertPolicy, slots: number): Replayed {
   const { layers } = trace.shape;
   const missesByToken = new Uint16Array(trace.tokens);
+  const stallsByToken = new Uint16Array(trace.tokens);
   const resident = Array.from({ length: layers }, (_, layer) => {
     const first = policy.initial(layer, slots);
     for (const expert of first) policy.admitted(layer, expert);
@@ -35,7 +38,8 @@ export function replay(trace: ExpertTrace, policy: ExpertPolicy, slots: number):
       hits += needed.length - missing.length;
       misses += missing.length;
       missesByToken[token] += missing.length;
+      if (missing.length > 0) stallsByToken[token]++;
     }
   }
-  return { hits, misses, hitRate: hits / Math.max(1, hits + misses), missesByToken };
+  return { hits, misses, hitRate: hits / Math.max(1, hits + misses), missesByToken, stallsByToken };
 }

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { ExpertTrace, TraceRecorder } from './trace.ts';
+import { createPolicy } from './policy.ts';
+import { ExpertTrace, recording, TraceRecorder } from './trace.ts';
 
 const shape = { layers: 2, experts: 300, chosen: 3 };
 
@@ -38,4 +39,15 @@ test('other bytes are refused', () => {
   const beyond = bytes.slice();
   new DataView(beyond.buffer).setUint16(20, 300, true);
   expect(() => ExpertTrace.fromBytes(beyond)).toThrow(/beyond its 300/);
+});
+
+test('a policy can be listened to', () => {
+  const recorder = new TraceRecorder(shape);
+  const policy = recording(createPolicy('lru', shape), recorder);
+  expect(policy.initial(0, 2)).toEqual([0, 1]);
+  for (const expert of [0, 1]) policy.admitted(0, expert);
+  policy.touch(0, [1, 2, 3], 7);
+  policy.touch(0, [1, 2, 3, 4, 5], 8); // of several tokens
+  expect(policy.victim(0, new Set())).toBe(0);
+  expect(recorder.finish().tokens).toBe(1);
 });

@@ -1,3 +1,5 @@
+import type { ExpertPolicy } from './policy.ts';
+
 /**
  * What the routers chose, token after token: recorded from a running model, replayed by the simulation in bench/experts.
  *
@@ -104,4 +106,20 @@ export class TraceRecorder {
     larger.set(this.#choices);
     this.#choices = larger;
   }
+}
+
+/**
+ * A policy that decides as `policy` does, and writes down the choices of single tokens. The union of a batch's choices,
+ * which names more experts than a token has, is left out.
+ */
+export function recording(policy: ExpertPolicy, recorder: TraceRecorder): ExpertPolicy {
+  return {
+    touch: (layer, experts, token) => {
+      if (experts.length <= recorder.shape.chosen) recorder.record(layer, experts, token);
+      policy.touch(layer, experts, token);
+    },
+    victim: (layer, pinned) => policy.victim(layer, pinned),
+    admitted: (layer, expert) => policy.admitted(layer, expert),
+    initial: (layer, slots) => policy.initial(layer, slots),
+  };
 }

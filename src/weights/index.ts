@@ -6,13 +6,15 @@ import { readGgufHeader } from './gguf.ts';
 import { absoluteUrl, type HttpOptions } from './http-file.ts';
 import { IndexedDbStore } from './indexeddb-store.ts';
 import { Limiter } from './limiter.ts';
+import { fileOf, isHandle } from './local-files.ts';
 import { MemoryStore } from './memory-store.ts';
 import { OpfsStore } from './opfs-store.ts';
 import { REQUESTS_IN_FLIGHT, RemoteFile, URGENT_REQUESTS_IN_FLIGHT } from './remote-file.ts';
 import { assembleShards, missingShard, type Shard, shardPlace, shardUrl } from './shards.ts';
 import type { ChunkStore, StoredFile } from './store.ts';
-import type { ModelInput, OpenOptions, OpenWeights, StoreKind, TensorInfo, Weights } from './types.ts';
+import type { ModelFile, ModelInput, OpenOptions, OpenWeights, StoreKind, TensorInfo, Weights } from './types.ts';
 
+export { allowFiles, forgetFiles, type RememberedFiles, rememberedFiles, rememberFiles } from './local-files.ts';
 export { provideStorageWorker } from './opfs-store.ts';
 export { requestPersistence } from './quota.ts';
 export type { ChunkStore, StoredFile } from './store.ts';
@@ -32,7 +34,7 @@ export async function openWeightsWith(
   http?: HttpOptions,
 ): Promise<Weights> {
   throwIfAborted(signal);
-  const inputs: readonly (string | Blob)[] = typeof input === 'string' || input instanceof Blob ? [input] : input;
+  const inputs: readonly ModelFile[] = Array.isArray(input) ? input : [input as ModelFile];
   if (inputs.length === 0)
     throw new QwenError('invalid-request', 'The list of model files is empty.', { param: 'model' });
 
@@ -95,8 +97,8 @@ class Opener {
   }
 
   /** All that was given; the siblings of a lone shard at a URL as well. */
-  async openAll(inputs: readonly (string | Blob)[]): Promise<Shard[]> {
-    if (inputs.length > 1) return Promise.all(inputs.map((input) => this.open(input)));
+  async openAll(inputs: readonly ModelFile[]): Promise<Shard[]> {
+    if (inputs.length > 1) return Promise.all(inputs.map((input) => this.open(input, inputs.length)));
     const [input] = inputs;
     if (typeof input !== 'string') return [await this.open(input)];
 
@@ -131,12 +133,15 @@ class Opener {
     this.store.close();
   }
 
-  private open(input: string | Blob): Promise<Shard> {
-    return this.turns.run(() => this.openNow(input), { signal: this.signal });
+  private open(input: ModelFile, files = 1): Promise<Shard> {
+    return this.turns.run(() => this.openNow(input, files), { signal: this.signal });
   }
 
-  private async openNow(input: string | Blob): Promise<Shard> {
-    const source = typeof input === 'string' ? await this.openRemote(input) : new BlobSource(input);
+  private async openNow(input: ModelFile, files: number): Promise<Shard> {
+    const source =
+      typeof input === 'string'
+        ? await this.openRemote(input)
+        : new BlobSource(isHandle(input) ? await fileOf(input, files) : input);
     const header = await readGgufHeader(source, this.signal);
     source.headerEndsAt(header.dataStart);
     return { source, header };

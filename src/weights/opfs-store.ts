@@ -6,7 +6,7 @@
  * of turn neither leaves a hole that some file systems fill with zeros, nor costs quota for one. The manifest says which
  * chunk is where. It is written after the bytes were flushed: what it lists is on the disk.
  */
-import { type Remote, wrap } from 'comlink';
+import { type Remote, transfer, wrap } from 'comlink';
 import { createStore, del, entries, get, set, type UseStore, update } from 'idb-keyval';
 import { QwenError } from '../errors.ts';
 import { OPFS_FOLDER, type OpfsFiles, RELEASE_CHANNEL } from './opfs-files.ts';
@@ -193,7 +193,9 @@ class OpfsChunks implements ChunkFile {
     if (this.#places.has(index)) return;
     const place = this.#chunks.length;
     try {
-      if (!(await this.files.write(this.#name, place * this.chunkBytes, bytes))) {
+      // Readers share these bytes, so a copy is moved: sent as they are, they would be copied twice.
+      const copy = bytes.slice();
+      if (!(await this.files.write(this.#name, place * this.chunkBytes, transfer(copy, [copy.buffer])))) {
         await this.#beginAnew();
         return await this.#write(index, bytes);
       }

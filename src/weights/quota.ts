@@ -22,11 +22,18 @@ export function isQuotaError(error: unknown): boolean {
   return error instanceof Error && error.name === 'QuotaExceededError';
 }
 
-/** By the browser's estimate. */
+/**
+ * What Chrome answers since version 138 whatever there is, so that a page cannot tell a private window by it; writes are held
+ * to the real quota, which is usually far larger. Source: "Predictable reported storage quota", chromestatus 4977371751645184.
+ */
+const FEIGNED_FREE_BYTES = 10 * 2 ** 30;
+
+/** By the browser's estimate; undefined where it tells nothing. */
 export async function freeBytes(): Promise<number | undefined> {
   try {
     const { quota, usage } = (await globalThis.navigator?.storage?.estimate?.()) ?? {};
-    return quota === undefined || usage === undefined ? undefined : Math.max(0, quota - usage);
+    const free = quota === undefined || usage === undefined ? undefined : Math.max(0, quota - usage);
+    return free === FEIGNED_FREE_BYTES ? undefined : free;
   } catch {
     return undefined; // An estimate is a courtesy of the browser; the write itself tells for certain.
   }

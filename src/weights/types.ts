@@ -1,6 +1,9 @@
 /** What the rooms above `weights/` see of a model's files. */
-/** Where weights come from: a URL (or the URLs of shards; the first is enough), or picked files. */
-export type ModelInput = string | readonly string[] | Blob | readonly Blob[];
+/** One file of a model: its URL, a picked file, or the handle of one, which can be remembered for the next visit. */
+export type ModelFile = string | Blob | FileSystemFileHandle;
+
+/** Where weights come from: a URL (or the URLs of shards; the first is enough), or picked files (all shards). */
+export type ModelInput = ModelFile | readonly string[] | readonly Blob[] | readonly FileSystemFileHandle[];
 
 /** Where downloaded bytes are kept. */
 export type StoreKind = 'indexeddb' | 'opfs' | 'none';
