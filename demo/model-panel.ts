@@ -1,6 +1,7 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import { customElement, property, state } from 'lit/decorators.js';
 import { formatBytes } from '../src/ui/format.ts';
+import { type Choice, fromFiles } from './choice.ts';
 import { type Device, judge } from './device.ts';
 import { PageElement } from './element.ts';
 import { downloadBytes, embeddedModel, type PublishedSize, publishedSizes } from './models.ts';
@@ -25,7 +26,7 @@ export class ModelPanel extends PageElement {
             <p class="quiet">${strings.testModelHint}</p>
           </div>
           <span class="quiet figure">${formatBytes(embeddedModel.bytes)}</span>
-          <button class="button" @click=${() => this.choose(embeddedModel.url)}>${strings.load}</button>
+          <button class="button" @click=${() => this.choose({ model: embeddedModel.url })}>${strings.load}</button>
         </div>
       </section>
       <section>
@@ -90,13 +91,16 @@ export class ModelPanel extends PageElement {
     const id = `address-${size || 'any'}`;
     const known = size ? (this.settings.addresses[size] ?? '') : (this.settings.recent[0] ?? '');
     const example = size ? strings.addressExample.replace('Qwen3.5-9B', size) : strings.addressExample;
-    const invalid = this.invalid === id;
+    const error = `${id}-error`;
+    const [url, tower] = ['url', 'tower'].map((name) => this.invalid === `${id}-${name}`);
     return html`
       <form class="address" novalidate @submit=${(event: SubmitEvent) => this.onAddress(event, size, id)}>
         <input type="url" name="url" required spellcheck="false" autocomplete="off" aria-label=${size ? `${strings.address}: ${size}` : strings.address}
-          aria-invalid=${invalid} aria-describedby=${invalid ? `${id}-error` : nothing} placeholder=${example} .value=${known}>
+          aria-invalid=${url} aria-describedby=${url ? error : nothing} placeholder=${example} .value=${known}>
         <button class="button primary">${strings.load}</button>
-        ${invalid ? html`<p class="invalid" id="${id}-error" role="alert">${strings.addressInvalid}</p>` : nothing}
+        <input type="url" name="tower" spellcheck="false" autocomplete="off" aria-label=${size ? `${strings.tower}: ${size}` : strings.tower}
+          aria-invalid=${tower} aria-describedby=${tower ? error : nothing} placeholder=${strings.tower} .value=${this.settings.towers[known] ?? ''}>
+        ${url || tower ? html`<p class="invalid" id=${error} role="alert">${strings.addressInvalid}</p>` : nothing}
       </form>`;
   }
 
@@ -106,7 +110,7 @@ export class ModelPanel extends PageElement {
     return html`
       <h4>${strings.recent}</h4>
       <ul class="plain">
-        ${rest.map((url) => html`<li><button class="link" @click=${() => this.choose(url)}>${url}</button></li>`)}
+        ${rest.map((url) => html`<li><button class="link" @click=${() => this.choose({ model: url, tower: this.settings.towers[url] })}>${url}</button></li>`)}
       </ul>`;
   }
 
@@ -136,20 +140,21 @@ export class ModelPanel extends PageElement {
   private onAddress(event: SubmitEvent, size: string, id: string): void {
     event.preventDefault();
     const form = event.currentTarget as HTMLFormElement;
-    const url = String(new FormData(form).get('url') ?? '').trim();
-    const valid = URL.canParse(url, document.baseURI) && /^(https?:\/\/|\.{0,2}\/)/i.test(url);
-    this.invalid = valid ? '' : id;
-    if (!valid) {
-      form.querySelector('input')?.focus();
+    const data = new FormData(form);
+    const [url, tower] = ['url', 'tower'].map((name) => String(data.get(name) ?? '').trim());
+    const wrong = !isAddress(url) ? 'url' : tower !== '' && !isAddress(tower) ? 'tower' : undefined;
+    this.invalid = wrong ? `${id}-${wrong}` : '';
+    if (wrong) {
+      form.querySelector<HTMLInputElement>(`[name=${wrong}]`)?.focus();
       return;
     }
     if (size) saveSettings({ addresses: { ...this.settings.addresses, [size]: url } });
-    this.choose(url);
+    this.choose({ model: url, tower: tower || undefined });
   }
 
   private onFiles(event: Event): void {
     const input = event.currentTarget as HTMLInputElement;
-    if (input.files?.length) this.choose([...input.files]);
+    if (input.files?.length) this.choose(fromFiles([...input.files]));
     input.value = '';
   }
 
@@ -158,9 +163,13 @@ export class ModelPanel extends PageElement {
     this.settings = saveSettings({ memoryGb: gigabytes > 0 ? gigabytes : undefined });
   }
 
-  private choose(model: string | File[]): void {
+  private choose(choice: Choice): void {
     this.asking = undefined;
-    this.tell('choose', model);
+    this.tell('choose', choice);
     this.settings = readSettings();
   }
+}
+
+function isAddress(text: string): boolean {
+  return URL.canParse(text, document.baseURI) && /^(https?:\/\/|\.{0,2}\/)/i.test(text);
 }

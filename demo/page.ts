@@ -3,7 +3,8 @@ import { customElement, query, state } from 'lit/decorators.js';
 import type { EngineStats, ModelInput, StoredFile, StoreKind } from '../src/index.ts';
 import { formatRate } from '../src/ui/format.ts';
 import { icons } from '../src/ui/icons.ts';
-import type { QwenChat, QwenChatEvents } from '../src/ui/qwen-chat.ts';
+import type { AnswerFigures, QwenChat, QwenChatEvents } from '../src/ui/qwen-chat.ts';
+import { type Choice, fromFiles, isTower } from './choice.ts';
 import '../src/ui/qwen-chat.ts';
 import { type Device, examineDevice } from './device.ts';
 import { PageElement } from './element.ts';
@@ -11,7 +12,7 @@ import { fileName } from './file-name.ts';
 import './model-panel.ts';
 import { embeddedModel } from './models.ts';
 import { pageIcons } from './page-icons.ts';
-import { applyTheme, readSettings, rememberAddress, type Settings, saveSettings } from './settings.ts';
+import { applyTheme, readSettings, rememberAddress, rememberTower, type Settings, saveSettings } from './settings.ts';
 import './statistics-panel.ts';
 import './storage-panel.ts';
 import { strings } from './strings.ts';
@@ -31,10 +32,13 @@ export class DemoPage extends PageElement {
   @state() private stored: readonly StoredFile[] = [];
   @state() private storeError?: unknown;
   @state() private model?: ModelInput;
+  private tower?: ModelInput;
   @state() private status: { kind: 'none' | 'ready' | 'failed' | 'stopped' } | { kind: 'loading'; percent?: number } = {
     kind: 'none',
   };
   @state() private stats?: EngineStats;
+  /** Of the last answer. */
+  @state() private figures?: AnswerFigures;
   @state() private panel?: Panel;
   @state() private statistics = false;
   @state() private toolsAllowed = readSettings().tools;
@@ -82,7 +86,7 @@ export class DemoPage extends PageElement {
         <div id="statistics-panel" class="panel" ?hidden=${!this.statistics} role="region" aria-label=${strings.statistics} tabindex="0">
           ${
             this.statistics
-              ? html`<demo-statistics .info=${this.ready?.info} .stats=${this.stats}></demo-statistics>`
+              ? html`<demo-statistics .info=${this.ready?.info} .stats=${this.stats} .figures=${this.figures}></demo-statistics>`
               : nothing
           }
         </div>
@@ -100,7 +104,7 @@ export class DemoPage extends PageElement {
     return html`
       <qwen-chat manual .tools=${this.toolsAllowed ? tools : []} .store=${(store ?? undefined) as StoreKind | undefined} .contextLength=${context > 0 ? context : undefined}
         @qwen-load-progress=${this.onProgress} @qwen-ready=${this.onReady} @qwen-error=${this.onError}
-        @qwen-message=${() => this.readFigures()}>
+        @qwen-message=${this.onMessage}>
         ${
           this.model === embeddedModel.url && !embeddedModel.trained
             ? html`<div slot="empty" class="welcome">
@@ -132,7 +136,8 @@ export class DemoPage extends PageElement {
     const bytes = this.stored.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
     const embedded = new URL(embeddedModel.url, document.baseURI).href;
     const whole = this.stored.filter(
-      ({ size, storedBytes, url }) => storedBytes >= size && url !== embedded && !laterShard(url),
+      ({ size, storedBytes, url }) =>
+        storedBytes >= size && url !== embedded && !laterShard(url) && !isTower(fileName(url)),
     );
     return html`
       <p class="brand">${strings.title}</p>
@@ -142,7 +147,7 @@ export class DemoPage extends PageElement {
         <ul class="plain">
           ${whole.map(
             ({ url }) => html`<li><button class="side-button" aria-current=${url === this.modelUrl} title=${url}
-              @click=${() => this.choose(url)}><span>${fileName(url).replace(/\.gguf$/i, '')}</span></button></li>`,
+              @click=${() => this.choose({ model: url, tower: readSettings().towers[url] })}><span>${fileName(url).replace(/\.gguf$/i, '')}</span></button></li>`,
           )}
         </ul>
         <button class="side-button" @click=${() => this.open('models')}>${pageIcons.model}<span>${strings.chooseModel}</span></button>
@@ -231,7 +236,9 @@ export class DemoPage extends PageElement {
   private async start(): Promise<void> {
     await this.lookAround();
     await this.updateComplete;
-    if (this.device?.webgpu === 'ok') this.load(this.parameters.get('model') || embeddedModel.url);
+    if (this.device?.webgpu !== 'ok') return;
+    const model = this.parameters.get('model');
+    this.load(model ? { model, tower: this.parameters.get('mmproj') || undefined } : { model: embeddedModel.url });
   }
 
   /** Examines the device and what is stored on it. */
@@ -247,28 +254,39 @@ export class DemoPage extends PageElement {
     }
   };
 
-  private choose(model: ModelInput): void {
+  private choose(choice: Choice): void {
     this.dialog?.close();
-    this.load(model);
+    this.load(choice);
   }
 
-  private load(model: ModelInput): void {
-    if (!this.chat) return;
+  /** A tower alone goes with the model that is here. */
+  private load({ model = this.model, tower }: Choice): void {
+    if (!this.chat || !model) return;
     this.model = model;
+    this.tower = tower;
     this.status = { kind: 'loading' };
     this.stats = undefined;
-    if (typeof model === 'string' && model !== embeddedModel.url) rememberAddress(model);
-    this.showInAddress(model);
+    this.figures = undefined;
+    if (typeof model === 'string' && model !== embeddedModel.url) {
+      rememberAddress(model);
+      if (tower === undefined || typeof tower === 'string') rememberTower(model, tower);
+    }
+    this.showInAddress();
     this.chat.model = model;
+    this.chat.mmproj = tower;
     void this.chat.load().then((engine) => {
       if (!engine && this.model === model && this.status.kind === 'loading') this.status = { kind: 'stopped' };
     });
   }
 
   /** The page's own address leads back to the model, so that reloading it, or sending it, is enough. */
-  private showInAddress(model: ModelInput): void {
-    if (typeof model === 'string' && model !== embeddedModel.url) this.parameters.set('model', model);
-    else this.parameters.delete('model');
+  private showInAddress(): void {
+    const { model, tower } = this;
+    const shown = { model: model === embeddedModel.url ? undefined : model, mmproj: tower };
+    for (const [name, value] of Object.entries(shown)) {
+      if (typeof value === 'string') this.parameters.set(name, value);
+      else this.parameters.delete(name);
+    }
     const query = this.parameters.toString();
     history.replaceState(null, '', query ? `?${query}` : location.pathname);
   }
@@ -329,13 +347,18 @@ export class DemoPage extends PageElement {
     if (document.activeElement === document.body && matchMedia('(pointer: fine)').matches) this.chat?.focus();
   };
 
+  private onMessage = ({ detail }: CustomEvent<QwenChatEvents['qwen-message']>): void => {
+    if (detail.figures) this.figures = detail.figures;
+    this.readFigures();
+  };
+
   private onError = ({ detail }: CustomEvent<QwenChatEvents['qwen-error']>): void => {
     if (detail.during === 'load') this.status = { kind: 'failed' };
     void this.lookAround();
   };
 
-  private onChoose = ({ detail }: CustomEvent<string | File[]>): void => {
-    this.choose(typeof detail === 'string' ? detail : fromFiles(detail));
+  private onChoose = ({ detail }: CustomEvent<Choice>): void => {
+    this.choose(detail);
   };
 
   private onNarrow = (): void => {
@@ -359,16 +382,15 @@ export class DemoPage extends PageElement {
 
   private onDrag = (event: DragEvent): void => {
     if (!event.dataTransfer?.types.includes('Files') || this.device?.webgpu !== 'ok') return;
+    // Pictures over the chat are the chat's.
+    const taken = event.defaultPrevented;
     event.preventDefault();
-    this.dropping = event.type === 'dragover';
+    this.dropping = event.type === 'dragover' && !taken;
+    if (taken) return;
     const files = event.type === 'drop' ? [...event.dataTransfer.files] : [];
-    if (files.length > 0) this.load(fromFiles(files));
+    if (files.length > 0 && files.every(({ type }) => /^(image|video)\//.test(type))) void this.chat?.attach(files);
+    else if (files.length > 0) this.load(fromFiles(files));
   };
-}
-
-/** Shards in the order of their names, however they were picked. */
-function fromFiles(files: File[]): ModelInput {
-  return files.length === 1 ? files[0] : files.sort((a, b) => a.name.localeCompare(b.name));
 }
 
 /** The second and later files of a model: the first leads to them. */

@@ -8,6 +8,8 @@ export interface Settings {
   recent: string[];
   /** Address given for a published size, by its name. */
   addresses: Record<string, string>;
+  /** Address of the vision tower that a model was loaded with, by the model's address. */
+  towers: Record<string, string>;
   /** GPU memory as stated by the reader, in GB. */
   memoryGb?: number;
   /** The model may use the page's tools. Off at first: their description is some 400 tokens that every chat begins with. */
@@ -16,7 +18,7 @@ export interface Settings {
 
 const KEY = 'qwen-webgpu-demo';
 const RECENT = 5;
-const defaults: Settings = { theme: 'system', recent: [], addresses: {}, tools: false };
+const defaults: Settings = { theme: 'system', recent: [], addresses: {}, towers: {}, tools: false };
 
 export function readSettings(): Settings {
   try {
@@ -39,6 +41,14 @@ export function saveSettings(changes: Partial<Settings>): Settings {
 export function rememberAddress(url: string): Settings {
   const { recent } = readSettings();
   return saveSettings({ recent: [url, ...recent.filter((each) => each !== url)].slice(0, RECENT) });
+}
+
+/** Only of the models that are remembered themselves. */
+export function rememberTower(model: string, tower: string | undefined): Settings {
+  const { towers, recent, addresses } = readSettings();
+  const known = new Set([...recent, ...Object.values(addresses)]);
+  const kept = Object.entries(towers).filter(([url]) => known.has(url) && url !== model);
+  return saveSettings({ towers: Object.fromEntries(tower ? [...kept, [model, tower]] : kept) });
 }
 
 /**

@@ -2,6 +2,8 @@ import { html, type TemplateResult } from 'lit';
 import { customElement, property } from 'lit/decorators.js';
 import type { EngineStats, ModelInfo } from '../src/index.ts';
 import { formatBytes, formatDuration, formatNumber, formatRate } from '../src/ui/format.ts';
+import type { AnswerFigures } from '../src/ui/qwen-chat.ts';
+import { mediaFigure } from '../src/ui/statistics.ts';
 import { PageElement } from './element.ts';
 import { strings } from './strings.ts';
 
@@ -10,6 +12,8 @@ import { strings } from './strings.ts';
 export class StatisticsPanel extends PageElement {
   @property({ attribute: false }) info?: ModelInfo;
   @property({ attribute: false }) stats?: EngineStats;
+  /** Of the last answer. */
+  @property({ attribute: false }) figures?: AnswerFigures;
 
   protected override render() {
     const { info, stats } = this;
@@ -34,11 +38,13 @@ export class StatisticsPanel extends PageElement {
         [figures.dispatches, formatNumber(stats.dispatchesPerToken)],
         [figures.readback, formatBytes(stats.readbackBytesPerToken)],
         [figures.weightBytes, formatBytes(stats.weightBytesPerToken)],
+        ...(this.figures ? mediaFigure(this.figures) : []),
       ])}
       ${group(strings.sinceLoading, [
         [figures.prompt, strings.tokens(stats.promptTokens)],
         [figures.reused, strings.tokens(stats.reusedTokens)],
         [figures.answer, strings.tokens(stats.completionTokens)],
+        ...(info.vision ? [[figures.visionRuns, formatNumber(stats.visionRuns)] as const] : []),
         [figures.gpuMemory, formatBytes(stats.gpuBytes)],
         [figures.peakGpuMemory, formatBytes(stats.peakGpuBytes)],
         [figures.network, formatBytes(stats.bytesFromNetwork)],

@@ -39,11 +39,13 @@ export const strings = {
   addressExample: 'https://host/path/Qwen3.5-9B-Q4_K_M.gguf',
   addressHint:
     'Any server that allows this page to read from it (CORS). Of a model in several files, give the first; the others are found by name.',
+  tower: 'Vision tower (mmproj), if it is to see pictures',
   addressInvalid: 'This is not an address. It should look like https://host/path/model.gguf.',
   recent: 'Used before',
   fromFiles: 'From files on this device',
   chooseFiles: 'Choose files…',
-  filesHint: 'Or drop them anywhere on the page. Of a model in several files, take all of them.',
+  filesHint:
+    'Or drop them anywhere on the page. Of a model in several files, take all of them; with its mmproj file it sees pictures.',
   dropHere: 'Drop GGUF files to load them',
   published: 'The published Qwen 3.5 models',
   publishedHint: 'Sizes are for 4-bit files. This page knows no download address: give the one of the file you trust.',
@@ -123,6 +125,7 @@ export const strings = {
     dispatches: 'Dispatches a token',
     readback: 'Read back a token',
     weightBytes: 'Weights read a token',
+    visionRuns: 'Pictures read',
     network: 'From the network',
     store: 'From this device',
   },

@@ -63,16 +63,19 @@ test.afterAll(() => page?.close());
 
 /** Sends a chat request as it is, and gives the whole answer. */
 const chat = (request: ChatRequest) =>
-  page.evaluate((r) => globalThis.engine.chat.completions.create({ ...r, stream: false }), request);
+  page.evaluate(
+    (json) => globalThis.engine.chat.completions.create({ ...(JSON.parse(json) as ChatRequest), stream: false }),
+    JSON.stringify(request), // its type may hold elements of a page, which is too much for the types of evaluate
+  );
 
 /** Sends it as a stream, and gives all chunks. */
 const chunksOf = (request: ChatRequest) =>
-  page.evaluate(async (r) => {
+  page.evaluate(async (json) => {
     const chunks: Library.ChatCompletionChunk[] = [];
-    for await (const chunk of await globalThis.engine.chat.completions.create({ ...r, stream: true }))
-      chunks.push(chunk);
+    const r = { ...(JSON.parse(json) as ChatRequest), stream: true as const };
+    for await (const chunk of await globalThis.engine.chat.completions.create(r)) chunks.push(chunk);
     return chunks;
-  }, request);
+  }, JSON.stringify(request));
 
 const hello = { messages: [{ role: 'user' as const, content: 'Hello' }] };
 

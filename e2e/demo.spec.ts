@@ -64,7 +64,9 @@ test('an answer is stopped, asked for again, and copied', async ({ page, context
   const copied = await page.evaluate(() => navigator.clipboard.readText());
   expect(copied).not.toBe('');
   // It is the answer's own text, before Markdown made anything of it.
-  expect(copied).toBe(await page.evaluate(() => document.querySelector('qwen-chat')!.messages.at(-1)!.content.trim()));
+  expect(copied).toBe(
+    await page.evaluate(() => String(document.querySelector('qwen-chat')!.messages.at(-1)!.content).trim()),
+  );
 
   await page.getByRole('button', { name: 'Answer again' }).click();
   await expect(page.getByRole('button', { name: 'Stop' })).toBeVisible();
@@ -94,11 +96,15 @@ test('a conversation can be led by keyboard alone', async ({ page }) => {
   await openTalker(page);
   // A loaded model leaves the focus where one writes.
   await expect(composer(page)).toBeFocused();
+  for (const name of [/^Attach pictures/, /^Take a picture/]) {
+    await page.keyboard.press('Tab');
+    await expect(page.getByRole('button', { name })).toBeFocused();
+  }
   await page.keyboard.press('Tab');
   await expect(page.getByRole('switch', { name: 'Thinking' })).toBeFocused();
   await page.keyboard.press('Space');
   await expect(page.getByRole('switch', { name: 'Thinking' })).toHaveAttribute('aria-checked', 'false');
-  await page.keyboard.press('Shift+Tab');
+  for (let i = 0; i < 3; i++) await page.keyboard.press('Shift+Tab');
   await page.keyboard.type('Who are you?');
   await page.keyboard.press('Enter');
   await expect(answers(page).locator('qwen-markdown')).not.toBeEmpty();

@@ -48,9 +48,19 @@ test('the published sizes come with download, verdict and a place for the addres
   await expect(largest.locator('.mark')).toHaveText('Too large');
   await expect(dialog.locator('.sizes > li', { hasText: 'Qwen3.5-27B' }).locator('.mark')).toHaveText('Fits');
   await largest.getByRole('button').click();
-  await largest.getByRole('textbox').fill('no address');
-  await largest.getByRole('button', { name: 'Load', exact: true }).click();
-  await expect(largest.getByRole('alert')).toContainText('This is not an address');
+  const address = largest.getByRole('textbox', { name: 'Address of a GGUF file' });
+  const tower = largest.getByRole('textbox', { name: 'Vision tower' });
+  for (const [model, mmproj, wrong] of [
+    ['no address', '', address],
+    ['https://host/model.gguf', 'no address', tower],
+  ] as const) {
+    await address.fill(model);
+    await tower.fill(mmproj);
+    await largest.getByRole('button', { name: 'Load', exact: true }).click();
+    await expect(largest.getByRole('alert')).toContainText('This is not an address');
+    await expect(wrong).toBeFocused();
+    await expect(wrong).toHaveAttribute('aria-invalid', 'true');
+  }
 });
 
 test('an address is loaded, remembered, and shown in the page’s own; an error says what is wrong', async ({ page }) => {

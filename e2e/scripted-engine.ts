@@ -14,12 +14,16 @@ export interface Script {
   /** Never ends by itself after what it said. */
   hang?: boolean;
   finish?: 'stop' | 'length';
+  /** In the first script: the model sees, and counts a token for 32 × 32 pixels. */
+  sees?: boolean;
   error?: { code: string; message: string; file?: string; status?: number };
 }
 
 /** Makes the engine. It takes the scripts one after the other and repeats the last. */
 export function scriptedEngine(...scripts: Script[]): ChatEngine {
   let asked = 0;
+  const sees = scripts[0]?.sees ?? false;
+  const seen = new Set<unknown>();
   const pieces = (text = '') => text.match(/\s*\S+|\s+$/g) ?? [];
   const pause = (ms: number, signal?: AbortSignal) =>
     new Promise<void>((resolve, reject) => {
@@ -56,14 +60,26 @@ export function scriptedEngine(...scripts: Script[]): ChatEngine {
       parameters: 9e9,
       fileBytes: 5.4e9,
       quantization: 'Q4_K',
-      vision: false,
+      vision: sees,
       adapter: 'scripted',
       precision: 'f32',
     },
     chat: {
       completions: {
-        create: (_request, { signal } = {}) => answer(scripts[Math.min(asked++, scripts.length - 1)], signal),
+        create: ({ messages }, { signal } = {}) => {
+          for (const part of messages.flatMap(({ content }) => (typeof content === 'string' ? [] : content))) {
+            if (part.type === 'image_url') seen.add(part.image_url.url);
+            if (part.type === 'video_url') seen.add(part.video_url.url);
+          }
+          return answer(scripts[Math.min(asked++, scripts.length - 1)], signal);
+        },
       },
+    },
+    countMediaTokens: async (part) => {
+      if (part.type === 'video_url') return { tokens: 96, width: 128, height: 96, frames: 8, seconds: 2 };
+      const { width, height } = await createImageBitmap(part.image_url.url as Blob);
+      const across = (pixels: number) => Math.max(1, Math.round(pixels / 32));
+      return { tokens: across(width) * across(height), width: across(width) * 32, height: across(height) * 32 };
     },
     stats: () => ({
       prefillTokensPerSecond: 412.3,
@@ -83,7 +99,9 @@ export function scriptedEngine(...scripts: Script[]): ChatEngine {
       expertStallMs: 0,
       bytesFromNetwork: 0,
       bytesFromStore: 5.4e9,
-      visionRuns: 0,
+      visionRuns: seen.size,
+      visionCached: 0,
+      visionMs: 0,
       draftedTokens: 0,
       acceptedTokens: 0,
     }),

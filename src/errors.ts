@@ -31,8 +31,9 @@ export type QwenErrorCode =
   // Requests
   | 'invalid-request' // `param` names the field
   | 'context-overflow'
-  | 'no-vision' // an image for a model that was loaded without a vision tower
+  | 'no-vision' // an image or video for a model that was loaded without a vision tower
   | 'bad-image' // bytes that are no picture, or a picture of an impossible shape
+  | 'bad-video' // bytes that are no video that this browser plays, or a video without an end
   | 'disposed';
 
 export interface QwenErrorDetails {
@@ -69,6 +70,17 @@ export class QwenError extends Error {
 /** Throws the signal's reason (an `AbortError`, unless the caller chose another) if it is aborted. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw signal.reason ?? new DOMException('This operation was aborted', 'AbortError');
+}
+
+/** `promise`, or a rejection with the signal's reason, whichever comes first. */
+export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise;
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
 }
 
 /** A plain object that `structuredClone` can carry; `fromWire` rebuilds the same class on the other side of a worker. */

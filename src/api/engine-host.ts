@@ -2,18 +2,29 @@
  * Everything behind the worker's border: the model, its tokenizer and template, the queue of requests. Knows neither
  * workers nor pages; `Engine` calls it directly where `gpu` is given, else through Comlink.
  */
-import type { LoadOptions, LoadProgress, ModelInfo, PromptImage, TokenModel } from '../engine/types.ts';
-import { QwenError, throwIfAborted } from '../errors.ts';
-import { ImageLoader } from '../media/index.ts';
+import type {
+  LoadOptions,
+  LoadProgress,
+  ModelInfo,
+  OnVision,
+  PromptImage,
+  TokenModel,
+  VisionLimits,
+} from '../engine/types.ts';
+import { abortable, QwenError, throwIfAborted } from '../errors.ts';
+import { MediaLoader, NO_VIDEOS, type PreparedImage } from '../media/index.ts';
 import { ChatTemplate, decode, samplingSettings, Tokenizer } from '../text/index.ts';
 import type { GgufMetadata } from '../weights/types.ts';
 import { answer, type Job, type Piece, type ToolUse } from './answer.ts';
+import { invalid } from './checks.ts';
+import { checkPart, type RequestedMedia, requestedMedia } from './content-parts.ts';
 import { type AnswerFormat, chatFormat, completionFormat } from './formats.ts';
 import { Queue } from './queue.ts';
 import type {
   DetokenizeOptions,
   EngineService,
   OnChunk,
+  PageSide,
   Reply,
   ServiceLoadOptions,
   TokenizeOptions,
@@ -26,16 +37,12 @@ import type {
   CompletionChunk,
   CompletionRequest,
   GenerationRequest,
+  ImagePart,
+  MediaTokens,
+  VideoPart,
 } from './types.ts';
-import {
-  checkChatRequest,
-  checkCompletionRequest,
-  invalid,
-  type RequestedImage,
-  requestedImages,
-  stopStrings,
-  templateMessages,
-} from './validate.ts';
+import { checkChatRequest, checkCompletionRequest, stopStrings, templateMessages } from './validate.ts';
+import { type Media, markMedia, marksOf, PADS, picturesOf } from './vision-marks.ts';
 
 export type LoadTokenModel = (options: LoadOptions) => Promise<{ model: TokenModel; metadata: GgufMetadata }>;
 
@@ -44,11 +51,11 @@ const COMPLETION_MAX_TOKENS = 16;
 
 const TURN_START = '<|im_start|>';
 
-/** What the template writes once for an image. */
-const IMAGE_PAD = '<|image_pad|>';
-
 /** Markers that end the assistant's turn, besides the file's own end token. */
 const END_MARKERS = ['<|im_end|>', '<|endoftext|>'];
+
+/** A picture's source behind the page's border. */
+type Received = string | Blob | ImageBitmap;
 
 interface Loaded {
   readonly model: TokenModel;
@@ -60,7 +67,7 @@ interface Loaded {
 export class EngineHost implements EngineService {
   readonly #loadTokenModel: LoadTokenModel;
   readonly #queue = new Queue();
-  readonly #images = new ImageLoader();
+  readonly #media = new MediaLoader();
   readonly #running = new Map<number, AbortController>();
   #loaded?: Loaded;
   #template?: ChatTemplate;
@@ -93,9 +100,10 @@ export class EngineHost implements EngineService {
     id: number,
     request: ChatCompletionRequest,
     onChunk?: OnChunk<ChatCompletionChunk>,
+    page?: PageSide,
   ): Promise<Reply<ChatCompletion | undefined>> {
     return this.#abortable(id, async (signal) => {
-      const job = await this.#chatJob(request, signal);
+      const job = await this.#chatJob(request, page, signal);
       return this.#run(job, chatFormat(job, this.#ready.model.info.name), signal, onChunk);
     });
   }
@@ -108,6 +116,21 @@ export class EngineHost implements EngineService {
     return this.#abortable(id, (signal) => {
       const job = this.#completionJob(request);
       return this.#run(job, completionFormat(job, this.#ready.model.info.name), signal, onChunk);
+    });
+  }
+
+  countMediaTokens(id: number, part: ImagePart | VideoPart, page?: PageSide): Promise<Reply<MediaTokens>> {
+    return this.#abortable(id, async (signal) => {
+      checkPart(part, 'source');
+      const param = `source.${part.type}.url`;
+      const media = await this.#prepare({ part, param }, page, await this.#ready.model.vision(signal), signal);
+      const { width, height } = media;
+      const { tokenizer } = this.#ready;
+      const pictures = picturesOf(media);
+      const marks = tokenizer.encode(marksOf(media), { special: true }).length - pictures.length;
+      const tokens = pictures.reduce((sum, picture) => sum + picture.tokens, marks);
+      const video = 'pairs' in media ? { frames: media.frames, seconds: media.seconds } : undefined;
+      return this.#reply({ tokens, width, height, ...video });
     });
   }
 
@@ -192,7 +215,7 @@ export class EngineHost implements EngineService {
     }, signal);
   }
 
-  async #chatJob(request: ChatCompletionRequest, signal: AbortSignal): Promise<Job> {
+  async #chatJob(request: ChatCompletionRequest, page: PageSide | undefined, signal: AbortSignal): Promise<Job> {
     const { tokenizer, metadata, model } = this.#ready;
     checkChatRequest(request);
     const variables = request.chat_template_kwargs ?? {};
@@ -208,49 +231,68 @@ export class EngineHost implements EngineService {
       messages: templateMessages(request.messages),
       tools: tools && (request.tools ?? undefined),
     });
-    const encoded = tokenizer.encode(rendered.guarded + (tools?.opening ?? ''), {
+    const media = await this.#prepareAll(requestedMedia(request.messages), page, signal);
+    const marked = markMedia(rendered.guarded, media, model.info.name);
+    const encoded = tokenizer.encode(marked + (tools?.opening ?? ''), {
       special: true,
       guard: rendered.guard,
     });
-    const { promptIds, images } = await this.#placeImages(encoded, requestedImages(request.messages), signal);
+    const { promptIds, images } = this.#placeImages(encoded, media.flatMap(picturesOf));
     const thinking = rendered.opensThinking;
     return this.#job(request, {
       promptIds,
       images,
+      onVision: page && ((progress) => void page.progress(progress)),
       thinking,
       tools,
-      checkpoints: this.#turnStarts(promptIds),
+      checkpoints: this.#checkpoints(promptIds, images),
       mode: thinking ? 'thinking' : 'standard',
       maxTokens: request.max_completion_tokens ?? request.max_tokens ?? Infinity,
       topLogprobs: request.logprobs ? (request.top_logprobs ?? 0) : undefined,
     });
   }
 
-  /** Repeats the template's mark of each picture once per token of it. */
-  async #placeImages(
-    ids: readonly number[],
-    requested: readonly RequestedImage[],
+  async #prepareAll(
+    requested: readonly RequestedMedia[],
+    page: PageSide | undefined,
     signal: AbortSignal,
-  ): Promise<{ promptIds: readonly number[]; images: readonly PromptImage[] }> {
-    if (requested.length === 0) return { promptIds: ids, images: [] };
-    const { model, tokenizer } = this.#ready;
-    const limits = await model.vision(signal);
-    const pad = tokenizer.specialId(IMAGE_PAD);
-    if (ids.filter((id) => id === pad).length !== requested.length) {
-      throw new QwenError(
-        'unsupported-gguf',
-        `${model.info.name}: its chat template does not mark each image with ${IMAGE_PAD}, so images cannot be placed.`,
-      );
-    }
+  ): Promise<Media[]> {
+    if (requested.length === 0) return [];
+    const limits = await this.#ready.model.vision(signal);
+    const media: Media[] = [];
+    for (const item of requested) media.push(await this.#prepare(item, page, limits, signal));
+    return media;
+  }
+
+  #prepare(
+    { part, param }: RequestedMedia,
+    page: PageSide | undefined,
+    limits: VisionLimits,
+    signal: AbortSignal,
+  ): Promise<Media> {
+    if (part.type === 'image_url') return this.#media.image(part.image_url.url as Received, param, limits, signal);
+    const { url, fps, max_frames } = part.video_url;
+    const options = { fps: fps ?? undefined, maxFrames: max_frames ?? undefined };
+    const prepared = this.#media.video(url as string | Blob, param, options, limits, page ?? NO_VIDEOS);
+    return abortable(prepared, signal);
+  }
+
+  /** Repeats the mark of each picture, or pair of frames, once per token of it. */
+  #placeImages(
+    ids: readonly number[],
+    pictures: readonly PreparedImage[],
+  ): { promptIds: readonly number[]; images: readonly PromptImage[] } {
+    if (pictures.length === 0) return { promptIds: ids, images: [] };
+    const { tokenizer } = this.#ready;
+    const pads = new Set(PADS.map((pad) => tokenizer.specialId(pad)));
     const promptIds: number[] = [];
     const images: PromptImage[] = [];
     for (const id of ids) {
-      if (id !== pad) {
+      if (!pads.has(id)) {
         promptIds.push(id);
         continue;
       }
-      const { url, param } = requested[images.length];
-      const { key, width, height, tokens, pixels } = await this.#images.prepare(url, param, limits, signal);
+      const { key, width, height, tokens, pixels } = pictures[images.length];
       images.push({ first: promptIds.length, key, width, height, pixels });
       for (let i = 0; i < tokens; i++) promptIds.push(id);
     }
@@ -278,6 +320,7 @@ export class EngineHost implements EngineService {
     task: {
       promptIds: readonly number[];
       images?: readonly PromptImage[];
+      onVision?: OnVision;
       thinking: boolean;
       mode: 'thinking' | 'standard' | 'completion';
       maxTokens: number;
@@ -307,19 +350,25 @@ export class EngineHost implements EngineService {
         topLogprobs: task.topLogprobs,
         checkpoints: task.checkpoints,
         images: task.images,
+        onVision: task.onVision,
       },
     };
   }
 
   /**
-   * Where the second turn and the answer begin. Every chat of a page shares its system message; and the next request of
-   * a chat is the same up to where the answer begins, but not behind it: thoughts are left out of earlier answers.
+   * Where the second turn and the answer begin, and where the last picture ends. Every chat of a page shares its system
+   * message; the next request of a chat is the same up to where the answer begins, but not behind it: thoughts are left
+   * out of earlier answers; and another question about the same picture is the same up to its end.
    */
-  #turnStarts(promptIds: readonly number[]): readonly number[] | undefined {
+  #checkpoints(promptIds: readonly number[], images: readonly PromptImage[]): readonly number[] | undefined {
     const start = this.#ready.tokenizer.specialId(TURN_START);
     if (start === undefined) return undefined;
     const second = promptIds.indexOf(start, 1);
-    return second < 0 ? undefined : [...new Set([second, promptIds.lastIndexOf(start)])];
+    if (second < 0) return undefined;
+    const places = [second, promptIds.lastIndexOf(start)];
+    const last = images.at(-1);
+    if (last) places.push(promptIds.lastIndexOf(promptIds[last.first]) + 1);
+    return [...new Set(places)].sort((a, b) => a - b);
   }
 
   #checkIds(ids: readonly number[], param: string, { empty = false } = {}): void {

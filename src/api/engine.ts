@@ -1,17 +1,20 @@
 /** The engine as a page sees it. */
 import type { EngineStats, LoadOptions, ModelInfo, ModelInput } from '../engine/types.ts';
-import { QwenError, throwIfAborted } from '../errors.ts';
+import { abortable, QwenError, throwIfAborted } from '../errors.ts';
+import { NO_VIDEOS, PageVideos, type VideoFacts } from '../media/index.ts';
 import { Channel } from './channel.ts';
 import { apiFetch } from './fetch.ts';
-import { abortable } from './queue.ts';
+import { absoluteUrl, portablePart, portableRequest } from './page-media.ts';
 import type {
   DetokenizeOptions,
   EngineService,
   OnChunk,
+  PageSide,
   Reply,
   ServiceLoadOptions,
   TokenizeOptions,
 } from './service.ts';
+import { throttled } from './throttled.ts';
 import type {
   ChatCompletion,
   ChatCompletionChunk,
@@ -19,6 +22,8 @@ import type {
   Completion,
   CompletionChunk,
   CompletionRequest,
+  MediaSource,
+  MediaTokens,
   RequestOptions,
 } from './types.ts';
 
@@ -66,6 +71,8 @@ export class Engine {
   readonly #service: EngineService;
   /** Calls that wait for the service; they must not wait for ever if it goes. */
   readonly #waiting = new Set<(error: unknown) => void>();
+  /** By the file's hash: measuring a video takes a moment. */
+  readonly #videoFacts = new Map<string, VideoFacts>();
   #nextId = 1;
   #info?: ModelInfo;
   #stats?: EngineStats;
@@ -79,8 +86,8 @@ export class Engine {
         this.#service.chat(...call),
       ),
     };
-    this.completions = this.#creator<CompletionRequest, Completion, CompletionChunk>((...call) =>
-      this.#service.complete(...call),
+    this.completions = this.#creator<CompletionRequest, Completion, CompletionChunk>((id, request, onChunk) =>
+      this.#service.complete(id, request, onChunk),
     );
     this.fetch = apiFetch(this);
   }
@@ -158,6 +165,20 @@ export class Engine {
     return this.#guarded(() => this.#service.detokenize(ids, options));
   }
 
+  /**
+   * What a picture or video would cost in a message, without the vision tower's work: it is fetched, and as much of it
+   * decoded as its size and length ask for.
+   *
+   * @throws QwenError `no-vision` when the model was loaded without `mmproj` (see `info.vision`), `bad-image`, `bad-video`,
+   * `not-found`, `network`, `cors`, `invalid-request`; the signal's reason when aborted
+   */
+  async countMediaTokens(source: MediaSource, options: RequestOptions = {}): Promise<MediaTokens> {
+    const { signal, onMediaProgress } = options;
+    const part = await portablePart(source);
+    const page = this.#page(signal, onMediaProgress);
+    return this.#call(signal, (id) => this.#service.countMediaTokens(id, part, page)).finally(page.close);
+  }
+
   /** Raw logits `[n_vocab]` after the last of `ids`; with `all`, `[ids.length, n_vocab]` after each of them. */
   logits(ids: readonly number[], options: { all?: boolean; signal?: AbortSignal } = {}): Promise<Float32Array> {
     return this.#call(options.signal, (id) => this.#service.logits(id, ids, options.all ?? false));
@@ -215,13 +236,37 @@ export class Engine {
     });
   }
 
+  /** What a request's pictures and videos need of this page. */
+  #page(signal?: AbortSignal, onProgress?: RequestOptions['onMediaProgress']): PageSide & { close(): void } {
+    const progress = throttled((report) => {
+      if (!signal?.aborted) onProgress?.(report);
+    });
+    const onBytes = (loaded: number, total: number) => progress({ phase: 'download', loaded, total });
+    const videos = typeof document === 'undefined' ? undefined : new PageVideos(this.#videoFacts, onBytes, signal);
+    const { open, frame } = videos ?? NO_VIDEOS;
+    return {
+      progress,
+      open: open.bind(videos),
+      frame: frame.bind(videos),
+      close: () => videos?.close(),
+    };
+  }
+
   #creator<Request extends { stream?: boolean | null }, Whole, Chunk>(
-    send: (id: number, request: Request, onChunk?: OnChunk<Chunk>) => Promise<Reply<Whole | undefined>>,
+    send: (
+      id: number,
+      request: Request,
+      onChunk?: OnChunk<Chunk>,
+      page?: PageSide,
+    ) => Promise<Reply<Whole | undefined>>,
   ): Creator<Request, Whole, Chunk> {
-    const create = async (request: Request, { signal }: RequestOptions = {}) => {
-      const plain = cloneable(request);
-      if (!plain?.stream) return (await this.#call(signal, (id) => send(id, plain))) as Whole;
-      return this.#stream<Chunk>(signal, (id, onChunk) => send(id, plain, onChunk));
+    const create = async (request: Request, { signal, onMediaProgress }: RequestOptions = {}) => {
+      const { request: plain, media } = await portableRequest(request);
+      const page = media > 0 ? this.#page(signal, onMediaProgress) : undefined;
+      if (!plain?.stream) {
+        return (await this.#call(signal, (id) => send(id, plain, undefined, page)).finally(page?.close)) as Whole;
+      }
+      return this.#stream<Chunk>(signal, (id, onChunk) => send(id, plain, onChunk, page), page?.close);
     };
     return { create } as Creator<Request, Whole, Chunk>;
   }
@@ -229,6 +274,7 @@ export class Engine {
   async #stream<Chunk>(
     signal: AbortSignal | undefined,
     start: (id: number, onChunk: OnChunk<Chunk>) => Promise<Reply<unknown>>,
+    onEnd: () => void = () => {},
   ): Promise<AsyncIterableIterator<Chunk>> {
     throwIfAborted(signal);
     const controller = new AbortController();
@@ -245,7 +291,10 @@ export class Engine {
         () => channel.close(),
         (error) => channel.fail(error),
       )
-      .finally(() => signal?.removeEventListener('abort', abort));
+      .finally(() => {
+        signal?.removeEventListener('abort', abort);
+        onEnd();
+      });
     await channel.opened;
     return channel;
   }
@@ -253,25 +302,10 @@ export class Engine {
 
 /** Addresses as the page means them: a worker would resolve relative ones against its own script. */
 function absolute(input: ModelInput): ModelInput {
-  const resolve = (url: string) => {
-    const base = typeof document === 'undefined' ? globalThis.location?.href : document.baseURI;
-    return base !== undefined && URL.canParse(url, base) ? new URL(url, base).href : url;
-  };
-  if (typeof input === 'string') return resolve(input);
-  if (Array.isArray(input)) return input.map((part) => (typeof part === 'string' ? resolve(part) : part)) as ModelInput;
+  if (typeof input === 'string') return absoluteUrl(input);
+  if (Array.isArray(input))
+    return input.map((part) => (typeof part === 'string' ? absoluteUrl(part) : part)) as ModelInput;
   return input;
-}
-
-/** A copy that can cross a worker's border; what JSON cannot hold has no place in a request. */
-function cloneable<Request>(request: Request): Request {
-  try {
-    return structuredClone(request);
-  } catch (cause) {
-    throw new QwenError('invalid-request', 'The request holds a function or another value that is no plain data.', {
-      param: 'request',
-      cause,
-    });
-  }
 }
 
 function disposed(): QwenError {

@@ -188,6 +188,8 @@ function failure(error: unknown): Response {
 const CLIENT_CLOSED_REQUEST = 499;
 
 /** The engine is gone and another has to be loaded. */
+/** The request asks for what cannot be given, and would again. */
+const REFUSED = new Set(['no-vision', 'bad-image', 'bad-video']);
 const UNAVAILABLE = new Set(['disposed', 'device-lost', 'worker-crashed']);
 
 function errorBody(error: unknown): { status: number; body: ApiErrorBody } {
@@ -199,6 +201,7 @@ function errorBody(error: unknown): { status: number; body: ApiErrorBody } {
     const { code, param = null } = error;
     if (code === 'invalid-request') return told(400, null, param);
     if (code === 'context-overflow') return told(400, 'context_length_exceeded', param ?? 'messages');
+    if (REFUSED.has(code)) return told(400, code, param);
     return told(UNAVAILABLE.has(code) ? 503 : 500, code, param);
   }
   if (error instanceof Error && error.name === 'AbortError') return told(CLIENT_CLOSED_REQUEST, 'aborted');

@@ -102,6 +102,8 @@ export class ScriptedModel implements TokenModel {
       bytesFromNetwork: 0,
       bytesFromStore: 0,
       visionRuns: 0,
+      visionCached: 0,
+      visionMs: 0,
       draftedTokens: 0,
       acceptedTokens: 0,
     };

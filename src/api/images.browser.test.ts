@@ -1,7 +1,7 @@
 /** Pictures through the public API, in a real worker. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fixture } from '../../tools/testing/fixtures.ts';
-import { type ChatCompletionRequest, Engine } from '../index.ts';
+import { type ChatCompletionRequest, Engine, type ImageSource } from '../index.ts';
 
 describe('Engine with a vision tower', () => {
   let engine: Engine;
@@ -12,7 +12,7 @@ describe('Engine with a vision tower', () => {
   });
   afterAll(() => engine?.dispose());
 
-  const ask = (url: string | Blob, text = 'What is it?'): ChatCompletionRequest => ({
+  const ask = (url: string | ImageSource, text = 'What is it?'): ChatCompletionRequest => ({
     messages: [
       {
         role: 'user',
@@ -53,6 +53,68 @@ describe('Engine with a vision tower', () => {
     expect(engine.stats().visionRuns).toBe(2);
   });
 
+  it('takes what a page holds: bitmaps, images, canvases, and addresses relative to it', async () => {
+    const file = await fixture('vision/image-1.png');
+    const expected = (await answerTo(ask(file))).choices[0].token_ids;
+    const bitmap = await createImageBitmap(file);
+    const { width, height } = bitmap;
+    const canvas = Object.assign(document.createElement('canvas'), { width, height });
+    canvas.getContext('2d')!.drawImage(bitmap, 0, 0);
+    const offscreen = new OffscreenCanvas(width, height);
+    offscreen.getContext('2d')!.drawImage(bitmap, 0, 0);
+    const image = Object.assign(new Image(), { src: '/fixtures/vision/image-1.png' });
+    const { visionRuns } = engine.stats();
+    const sources = { bitmap, canvas, offscreen, image, relative: '/fixtures/vision/image-1.png' };
+    for (const [name, source] of Object.entries(sources)) {
+      const answer = await answerTo(ask(source));
+      expect(answer.choices[0].token_ids, name).toEqual(expected);
+    }
+    // Pixels are told apart from the file that they came from, but not from each other.
+    expect(engine.stats().visionRuns).toBe(visionRuns + 1);
+    expect(bitmap.width, 'it stays the page’s').toBe(width);
+    bitmap.close();
+    await expect(answerTo(ask(bitmap))).rejects.toMatchObject({
+      code: 'bad-image',
+      param: 'messages[0].content[0].image_url.url',
+    });
+  });
+
+  it('explains that a picture of another site cannot be read', async () => {
+    const image = new Image();
+    image.src = `http://127.0.0.1:${location.port}/fixtures/vision/image-1.png`;
+    await expect(answerTo(ask(image))).rejects.toMatchObject({ code: 'cors' });
+  });
+
+  it('counts what a picture costs without loading the tower', async () => {
+    const file = await fixture('vision/image-2.png');
+    const { visionRuns } = engine.stats();
+    const counted = await engine.countMediaTokens(file);
+    expect(counted).toEqual({ tokens: 82, width: 128, height: 640 });
+    expect(engine.stats().visionRuns).toBe(visionRuns);
+    const withIt = await answerTo(ask(file));
+    const without = await answerTo({ ...ask(file), messages: [{ role: 'user', content: 'What is it?' }] });
+    expect(withIt.usage.prompt_tokens - without.usage.prompt_tokens).toBe(82);
+    const part = { type: 'image_url' as const, image_url: { url: '/fixtures/vision/image-2.png' } };
+    expect(await engine.countMediaTokens(part)).toEqual(counted);
+  });
+
+  it('goes on from the picture for another question about it', async () => {
+    const file = await fixture('vision/image-0.png');
+    await answerTo(ask(file, 'What is it?'));
+    const { usage } = await answerTo(ask(file, 'And how many?'));
+    expect(usage.prompt_tokens_details.cached_tokens).toBeGreaterThan(64);
+    const other = await answerTo(ask(await fixture('vision/image-1.png'), 'And how many?'));
+    expect(other.usage.prompt_tokens_details.cached_tokens).toBeLessThan(64);
+  });
+
+  it('keeps the conversation as it was when a picture is broken', async () => {
+    const request = ask(await fixture('vision/image-0.png'));
+    await answerTo(request);
+    await expect(answerTo(ask(new Blob(['no picture'])))).rejects.toMatchObject({ code: 'bad-image' });
+    const { usage } = await answerTo(request);
+    expect(usage.prompt_tokens_details.cached_tokens).toBeGreaterThan(64);
+  });
+
   it.each([
     ['bad-image', 'data:image/png;base64,AAAA'],
     ['bad-image', new Blob(['no picture'])],
@@ -75,6 +137,8 @@ it('a model without a tower says so', async () => {
   const request = {
     messages: [{ role: 'user' as const, content: [{ type: 'image_url' as const, image_url: { url } }] }],
   };
+  expect(engine.info.vision).toBe(false);
+  await expect(engine.countMediaTokens(url)).rejects.toMatchObject({ code: 'no-vision' });
   await expect(engine.chat.completions.create(request)).rejects.toMatchObject({ code: 'no-vision', param: 'mmproj' });
   await engine.dispose();
 });

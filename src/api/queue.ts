@@ -1,5 +1,5 @@
 /** One at a time, in the order of asking. */
-import { throwIfAborted } from '../errors.ts';
+import { abortable, throwIfAborted } from '../errors.ts';
 
 export class Queue {
   #tail: Promise<unknown> = Promise.resolve();
@@ -23,15 +23,4 @@ export class Queue {
       leave();
     }
   }
-}
-
-/** `promise`, or a rejection with the signal's reason, whichever comes first. */
-export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise;
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    if (signal.aborted) abort();
-    signal.addEventListener('abort', abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-  });
 }

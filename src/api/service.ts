@@ -1,5 +1,6 @@
 /** The border between `Engine` and the thread that does the work: everything that crosses it can be cloned. */
 import type { EngineStats, LoadOptions, LoadProgress, ModelInfo } from '../engine/types.ts';
+import type { VideoSupply } from '../media/index.ts';
 import type {
   ChatCompletion,
   ChatCompletionChunk,
@@ -7,6 +8,10 @@ import type {
   Completion,
   CompletionChunk,
   CompletionRequest,
+  ImagePart,
+  MediaProgress,
+  MediaTokens,
+  VideoPart,
 } from './types.ts';
 
 /** `LoadOptions` without what cannot be cloned. `gpu` only goes to a service in the same thread. */
@@ -33,6 +38,11 @@ export interface DetokenizeOptions {
   special?: boolean;
 }
 
+/** What a request with pictures or videos needs of the page that sent it. */
+export interface PageSide extends VideoSupply {
+  progress(progress: MediaProgress): void | Promise<void>;
+}
+
 /** Ids name running calls for `abort`; they are chosen by the caller and never used twice. */
 export interface EngineService {
   load(
@@ -40,17 +50,19 @@ export interface EngineService {
     options: ServiceLoadOptions,
     onProgress?: (progress: LoadProgress) => void,
   ): Promise<Reply<ModelInfo>>;
-  /** With `onChunk` the answer is streamed and the result undefined. */
+  /** With `onChunk` the answer is streamed and the result undefined. With `page`, bitmaps of the request are given away. */
   chat(
     id: number,
     request: ChatCompletionRequest,
     onChunk?: OnChunk<ChatCompletionChunk>,
+    page?: PageSide,
   ): Promise<Reply<ChatCompletion | undefined>>;
   complete(
     id: number,
     request: CompletionRequest,
     onChunk?: OnChunk<CompletionChunk>,
   ): Promise<Reply<Completion | undefined>>;
+  countMediaTokens(id: number, part: ImagePart | VideoPart, page: PageSide): Promise<Reply<MediaTokens>>;
   logits(id: number, ids: readonly number[], all: boolean): Promise<Reply<Float32Array>>;
   tokenize(text: string, options?: TokenizeOptions): Promise<number[]>;
   detokenize(ids: readonly number[], options?: DetokenizeOptions): Promise<string>;

@@ -9,15 +9,64 @@ export interface TextPart {
   text: string;
 }
 
+/** A file, or a picture that a page holds already. */
+export type ImageSource = Blob | ImageBitmap | HTMLImageElement | HTMLCanvasElement | OffscreenCanvas;
+
 /** A picture. Only in messages of the user, and for a model loaded with `mmproj`. */
 export interface ImagePart {
   type: 'image_url';
   image_url: {
-    /** `data:`, `blob:`, `https:` or `http:` address, or the file itself. */
-    url: string | Blob;
+    /** `data:`, `blob:`, `https:` or `http:` address, or one relative to the page; or the picture itself. */
+    url: string | ImageSource;
     /** Accepted; pictures are always read in full. */
     detail?: 'auto' | 'low' | 'high' | null;
   };
+}
+
+/** A file, or a video element, of which the file it shows is read: the element itself is left alone. */
+export type VideoSource = Blob | HTMLVideoElement;
+
+/** A video, without its sound. Only in messages of the user, for a model loaded with `mmproj`, and on pages. */
+export interface VideoPart {
+  type: 'video_url';
+  video_url: {
+    /** `data:`, `blob:`, `https:` or `http:` address, or one relative to the page; or the video itself. */
+    url: string | VideoSource;
+    /** Frames a second that the model sees. Default 2; at least 4 frames are taken from any video that has them. */
+    fps?: number | null;
+    /** Most frames that the model sees, at least 2. Default 768. */
+    max_frames?: number | null;
+  };
+}
+
+/** One part of a message. */
+export type ContentPart = TextPart | ImagePart | VideoPart;
+
+/** What `Engine.countMediaTokens` takes. A bare `Blob` is a video if its type begins with `video/`, else a picture. */
+export type MediaSource = ImagePart | VideoPart | ImageSource | VideoSource;
+
+/** What a picture or video costs, and what the model sees of it. */
+export interface MediaTokens {
+  /** That it adds to a prompt, with the marks around it and, of a video, the times of its frames. */
+  tokens: number;
+  /** In pixels, as the model sees it. */
+  width: number;
+  height: number;
+  /** Of a video: those that the model sees. */
+  frames?: number;
+  /** Of a video: how long it is. */
+  seconds?: number;
+}
+
+/**
+ * How far a request has come with its pictures and videos. `tower`: bytes of the vision tower on the GPU, before the first
+ * picture; `download`: bytes of a video; `vision`: pictures, and pairs of a video's frames, that the tower has read.
+ */
+export interface MediaProgress {
+  phase: 'tower' | 'download' | 'vision';
+  loaded: number;
+  /** 0 while unknown. */
+  total: number;
 }
 
 /** A function that the model may ask for. */
@@ -49,7 +98,7 @@ export interface ToolCall {
 export interface ChatMessage {
   /** `developer` is read as `system`; at most one of them, and first. `tool` is the result of a call. */
   role: 'system' | 'developer' | 'user' | 'assistant' | 'tool';
-  content: string | (TextPart | ImagePart)[] | null;
+  content: string | ContentPart[] | null;
   /** What the assistant thought in an earlier turn; the template decides whether the model sees it again. */
   reasoning_content?: string | null;
   /** What the assistant asked for. */
@@ -242,4 +291,6 @@ export interface CompletionChunk {
 export interface RequestOptions {
   /** Ends the request with the signal's reason, an `AbortError` unless another was chosen. */
   signal?: AbortSignal;
+  /** Called while pictures and videos of the request are read, at most some ten times a second. */
+  onMediaProgress?: (progress: MediaProgress) => void;
 }

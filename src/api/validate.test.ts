@@ -4,6 +4,7 @@ import { checkChatRequest, checkCompletionRequest, stopStrings, templateMessages
 const user = { role: 'user', content: 'hi' };
 const messages = [user];
 const audio = { role: 'user', content: [{ type: 'input_audio', input_audio: {} }] };
+const videoOf = (video_url: unknown) => ({ role: 'user', content: [{ type: 'video_url', video_url }] });
 const imageOf = (image_url: unknown) => ({ role: 'user', content: [{ type: 'image_url', image_url }] });
 
 const tool = (name: string, more: object = {}) => ({ type: 'function', function: { name, ...more } });
@@ -68,6 +69,12 @@ describe('checkChatRequest', () => {
     ['messages[0].content[0].image_url', { messages: [imageOf('data:,')] }],
     ['messages[0].content[0].image_url.url', { messages: [imageOf({})] }],
     ['messages[0].content[0].image_url.url', { messages: [imageOf({ url: 7 })] }],
+    ['messages[0].content[0].video_url', { messages: [videoOf('data:,')] }],
+    ['messages[0].content[0].video_url.url', { messages: [videoOf({ fps: 2 })] }],
+    ['messages[0].content[0].video_url.url', { messages: [videoOf({ url: {} })] }],
+    ['messages[0].content[0].video_url.fps', { messages: [videoOf({ url: 'data:,', fps: 0 })] }],
+    ['messages[0].content[0].video_url.max_frames', { messages: [videoOf({ url: 'data:,', max_frames: 1 })] }],
+    ['messages[0].content[0].video_url.frames', { messages: [videoOf({ url: 'data:,', frames: 9 })] }],
     ['messages[0].content[0].image_url.detail', { messages: [imageOf({ url: 'data:,', detail: 'full' })] }],
     ['messages[0].content[0].text', { messages: [{ role: 'user', content: [{ type: 'text' }] }] }],
     ['messages[0].contents', { messages: [{ role: 'user', content: 'x', contents: 'y' }] }],

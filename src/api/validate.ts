@@ -2,16 +2,24 @@
  * Requests come from outside: every field is checked here, by a table, before anything is done with it. A field without
  * a meaning here is accepted if OpenAI has it, and refused by name otherwise: a misspelt option must not pass in silence.
  */
-import { QwenError } from '../errors.ts';
 import type { TemplateMessage } from '../text/index.ts';
-import type {
-  ChatCompletionRequest,
-  ChatMessage,
-  CompletionRequest,
-  GenerationRequest,
-  ImagePart,
-  TextPart,
-} from './types.ts';
+import {
+  absent,
+  anything,
+  boolean,
+  type Check,
+  checkFields,
+  integer,
+  invalid,
+  isPresent,
+  isRecord,
+  object,
+  only,
+  shown,
+  text,
+} from './checks.ts';
+import { checkContent, templateContent } from './content-parts.ts';
+import type { ChatCompletionRequest, ChatMessage, CompletionRequest, GenerationRequest } from './types.ts';
 
 /** @throws QwenError `invalid-request` that names the field */
 export function checkChatRequest(request: unknown): asserts request is ChatCompletionRequest {
@@ -71,69 +79,11 @@ function inOrderOfCalls(messages: readonly ChatMessage[]): ChatMessage[] {
   return ordered;
 }
 
-/** Parts as the template wants them: the picture itself is not its business. */
-function templateContent(parts: (TextPart | ImagePart)[]): string | { type: string; text?: string }[] {
-  if (parts.every((part) => part.type === 'text')) return parts.map((part) => part.text).join('');
-  return parts.map((part) => (part.type === 'text' ? { type: 'text', text: part.text } : { type: 'image' }));
-}
-
-/** A picture of a request, and the field that holds it. */
-export interface RequestedImage {
-  readonly url: string | Blob;
-  readonly param: string;
-}
-
-/** Pictures of all messages, in order. */
-export function requestedImages(messages: ChatCompletionRequest['messages']): RequestedImage[] {
-  return messages.flatMap(({ content }, i) =>
-    Array.isArray(content)
-      ? content.flatMap((part, j) =>
-          part.type === 'image_url'
-            ? [{ url: part.image_url.url, param: `messages[${i}].content[${j}].image_url.url` }]
-            : [],
-        )
-      : [],
-  );
-}
-
 /** The strings of `stop`, one or many. */
 export function stopStrings(stop: GenerationRequest['stop']): string[] {
   if (stop === undefined || stop === null) return [];
   return typeof stop === 'string' ? [stop] : stop;
 }
-
-/** Throws if the value is wrong; `null` and `undefined` are taken care of before. */
-type Check = (value: unknown, param: string) => void;
-
-const anything: Check = () => {};
-
-const boolean: Check = (value, param) => {
-  if (typeof value !== 'boolean') throw invalid(param, `${param} must be true or false, not ${shown(value)}`);
-};
-
-const text: Check = (value, param) => {
-  if (typeof value !== 'string') throw invalid(param, `${param} must be a string, not ${shown(value)}`);
-};
-
-const integer =
-  (from: number, to = Number.MAX_SAFE_INTEGER): Check =>
-  (value, param) => {
-    if (Number.isSafeInteger(value) && (value as number) >= from && (value as number) <= to) return;
-    const bounds = to === Number.MAX_SAFE_INTEGER ? `from ${from}` : `from ${from} to ${to}`;
-    throw invalid(param, `${param} must be an integer ${bounds}, not ${shown(value)}`);
-  };
-
-const only =
-  (allowed: readonly unknown[], why: string): Check =>
-  (value, param) => {
-    if (!allowed.includes(value)) throw invalid(param, `${param}: ${shown(value)} is not supported. ${why}`);
-  };
-
-const absent =
-  (why: string): Check =>
-  (value, param) => {
-    if (!(Array.isArray(value) && value.length === 0)) throw invalid(param, `${param} is not supported. ${why}`);
-  };
 
 const MAX_STOPS = 16;
 
@@ -220,24 +170,6 @@ const COMPLETION_FIELDS: Readonly<Record<string, Check>> = {
   suffix: only([''], 'This model continues a text; it does not fill in a middle.'),
 };
 
-function checkFields(
-  value: unknown,
-  fields: Readonly<Record<string, Check>>,
-  parent?: string,
-): asserts value is Record<string, unknown> {
-  if (!isRecord(value)) {
-    throw invalid(parent ?? 'request', `${parent ?? 'The request'} must be an object, not ${shown(value)}`);
-  }
-  for (const [name, field] of Object.entries(value)) {
-    const param = parent === undefined ? name : `${parent}.${name}`;
-    const check = Object.hasOwn(fields, name) ? fields[name] : undefined;
-    if (check === undefined) {
-      throw invalid(param, `${param} is not a field of this request. It has: ${Object.keys(fields).join(', ')}`);
-    }
-    if (isPresent(field)) check(field, param);
-  }
-}
-
 function checkMessages(value: unknown, param: string): void {
   if (!Array.isArray(value) || value.length === 0) {
     throw invalid(param, `${param} must be a list of at least one message`);
@@ -253,10 +185,6 @@ const toolName: Check = (value, param) => {
   if (typeof value !== 'string' || !TOOL_NAME.test(value)) {
     throw invalid(param, `${param} must be 1 to 64 letters, digits, _, - or ., not ${shown(value)}`);
   }
-};
-
-const object: Check = (value, param) => {
-  if (!isRecord(value)) throw invalid(param, `${param} must be an object, not ${shown(value)}`);
 };
 
 const onlyFunctions = only(['function'], 'Tools are functions.');
@@ -351,37 +279,6 @@ function checkMessage(message: unknown, param: string): void {
   }
 }
 
-function checkContent(value: unknown, param: string): void {
-  if (typeof value === 'string') return;
-  if (!Array.isArray(value)) throw invalid(param, `${param} must be a string or a list of parts, not ${shown(value)}`);
-  value.forEach((part, index) => {
-    const at = `${param}[${index}]`;
-    if (!isRecord(part)) throw invalid(at, `${at} must be an object with a type`);
-    if (part.type === 'image_url') {
-      checkImage(part.image_url, `${at}.image_url`);
-      return;
-    }
-    if (part.type !== 'text') {
-      throw invalid(
-        at,
-        `${at}: parts of type ${shown(part.type)} are not supported. This version reads text and image_url.`,
-      );
-    }
-    if (typeof part.text !== 'string') throw invalid(`${at}.text`, `${at}.text must be a string`);
-  });
-}
-
-function checkImage(value: unknown, param: string): void {
-  checkFields(value, { url: imageUrl, detail: only(['auto', 'low', 'high'], 'Leave it out.') }, param);
-  if (!isPresent(value.url)) throw invalid(`${param}.url`, `${param}.url is missing`);
-}
-
-const imageUrl: Check = (value, param) => {
-  if (typeof value !== 'string' && !(value instanceof Blob)) {
-    throw invalid(param, `${param} must be an address or a Blob, not ${shown(value)}`);
-  }
-};
-
 /** What the request itself says must not come in by the back door. */
 const OWN_VARIABLES = ['messages', 'tools', 'add_generation_prompt'];
 
@@ -405,20 +302,4 @@ function checkPrompt(value: unknown, param: string): void {
       ? `${param}: one prompt a request. Send several requests; they queue.`
       : `${param}[${wrong}] is ${shown(value[wrong])}, which is no token id`,
   );
-}
-
-function isPresent(value: unknown): boolean {
-  return value !== undefined && value !== null;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function shown(value: unknown): string {
-  return JSON.stringify(value)?.slice(0, 80) ?? String(value);
-}
-
-export function invalid(param: string, message: string): QwenError {
-  return new QwenError('invalid-request', message.endsWith('.') ? message : `${message}.`, { param });
 }

@@ -1,6 +1,7 @@
 /** An `EngineService` in a worker. */
-import { proxy, wrap } from 'comlink';
+import { proxy, transfer, wrap } from 'comlink';
 import { QwenError } from '../errors.ts';
+import { bitmapsIn, bitmapsOf } from './page-media.ts';
 import type { EngineService } from './service.ts';
 import { startEngineWorker } from './start-worker.ts';
 import { keepErrorClasses } from './wire.ts';
@@ -22,8 +23,15 @@ export function startWorkerService(onCrash: (error: QwenError) => void): EngineS
   const remote = wrap<EngineService>(worker);
   return {
     load: (id, options, onProgress) => remote.load(id, options, onProgress && proxy(onProgress)),
-    chat: (id, request, onChunk) => remote.chat(id, request, onChunk && proxy(onChunk)),
+    chat: (id, request, onChunk, page) =>
+      remote.chat(
+        id,
+        page ? transfer(request, bitmapsOf(request)) : request,
+        onChunk && proxy(onChunk),
+        page && proxy(page),
+      ),
     complete: (id, request, onChunk) => remote.complete(id, request, onChunk && proxy(onChunk)),
+    countMediaTokens: (id, part, page) => remote.countMediaTokens(id, transfer(part, bitmapsIn([part])), proxy(page)),
     logits: (id, ids, all) => remote.logits(id, ids, all),
     tokenize: (text, options) => remote.tokenize(text, options),
     detokenize: (ids, options) => remote.detokenize(ids, options),

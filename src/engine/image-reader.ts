@@ -1,10 +1,11 @@
 import { QwenError } from '../errors.ts';
 import type { Gpu, GpuBuffer } from '../gpu/index.ts';
-import { VisionTower } from '../model/vision.ts';
+import { maxVisionPixels, readVisionConfig, type VisionConfig, VisionTower } from '../model/vision.ts';
 import { openWeights } from '../weights/index.ts';
 import type { ModelInput, StoreKind, Weights } from '../weights/types.ts';
+import { SharedLoad } from './shared-load.ts';
 import type { PlacedImage } from './step-runner.ts';
-import type { PromptImage, VisionLimits } from './types.ts';
+import type { OnVision, PromptImage, VisionLimits } from './types.ts';
 
 /** Embeddings kept for later questions about the same pictures: 16 pictures of 4,096 tokens at 1,024 values. */
 const KEPT_BYTES = 256 * 2 ** 20;
@@ -20,13 +21,39 @@ export interface ImageReaderOptions {
   f16: boolean;
 }
 
+export interface PlaceOptions {
+  /** Tokens of the prompt that need not be read: pictures before them need no embeddings. */
+  from?: number;
+  signal?: AbortSignal;
+  onVision?: OnVision;
+}
+
+/** The directory of the tower's file: enough to know what pictures it takes. */
+interface TowerFile {
+  readonly weights: Weights;
+  readonly config: VisionConfig;
+}
+
 /** Pictures to embeddings. The tower is loaded when the first picture comes. */
 export class ImageReader {
-  /** Pictures that the tower has read. */
+  /** Pictures that the tower has read, and how long that took. */
   runs = 0;
+  runMs = 0;
+  /** Pictures that it did not have to read again. */
+  cached = 0;
+  /** Bytes read of files that were closed. */
+  #closed = { network: 0, store: 0 };
   readonly #embeddings = new Map<string, GpuBuffer>();
-  #loading: Promise<VisionTower> | undefined;
-  #weights: Weights | undefined;
+  readonly #file = new SharedLoad<TowerFile>((signal) => this.#openFile(signal));
+  readonly #tower = new SharedLoad<VisionTower>(async (signal, onLoaded) => {
+    const { weights } = await this.#file.get(signal);
+    try {
+      return await VisionTower.load(this.gpu, weights, { signal, onLoaded });
+    } catch (error) {
+      this.#closeFile(); // it may have changed: the next load begins with its header
+      throw error;
+    }
+  });
 
   constructor(
     private readonly gpu: Gpu,
@@ -34,42 +61,55 @@ export class ImageReader {
   ) {}
 
   get networkBytes(): number {
-    return this.#weights?.networkBytes ?? 0;
+    return this.#closed.network + (this.#file.value?.weights.networkBytes ?? 0);
   }
 
   get storeBytes(): number {
-    return this.#weights?.storeBytes ?? 0;
+    return this.#closed.store + (this.#file.value?.weights.storeBytes ?? 0);
   }
 
-  /** What pictures the tower takes. @throws QwenError `no-vision` when the model was loaded without one */
+  /**
+   * What pictures the tower takes; reads no more than its file's header.
+   * @throws QwenError `no-vision` when the model was loaded without one
+   */
   async limits(signal?: AbortSignal): Promise<VisionLimits> {
-    const tower = await this.#tower(signal);
+    const { config } = await this.#file.get(signal);
     return {
-      factor: tower.config.patchSize * tower.config.merge,
+      factor: config.patchSize * config.merge,
       minPixels: MIN_PIXELS,
-      maxPixels: Math.min(MAX_PIXELS, tower.maxPixels),
+      maxPixels: Math.min(MAX_PIXELS, maxVisionPixels(this.gpu, config)),
     };
   }
 
   /** Embeds what is not known yet. The buffers stay until the next call. */
-  async place(images: readonly PromptImage[], signal?: AbortSignal): Promise<PlacedImage[]> {
+  async place(
+    images: readonly PromptImage[],
+    { from = 0, signal, onVision }: PlaceOptions = {},
+  ): Promise<PlacedImage[]> {
     if (images.length === 0) return [];
-    const tower = await this.#tower(signal);
-    const factor = tower.config.patchSize * tower.config.merge;
+    const { factor } = await this.limits(signal);
+    const spans = images.map(({ first, key, width, height }) => ({
+      first,
+      key,
+      grid: [height / factor, width / factor] as const,
+    }));
+    const needed = spans.map(({ first, grid }) => first + grid[0] * grid[1] > from);
+    const unknown = images.filter(({ key }, i) => needed[i] && !this.#embeddings.has(key)).length;
+    let read = 0;
     const placed: PlacedImage[] = [];
-    for (const image of images) {
-      const { first, key, width, height } = image;
-      let embeddings = this.#embeddings.get(key);
-      if (!embeddings) {
-        embeddings = await tower.embed(
-          { width, height, rgba: await image.pixels() },
-          { f16: this.options.f16, signal },
-        );
-        this.runs++;
+    for (const [i, image] of images.entries()) {
+      let embeddings = this.#embeddings.get(image.key);
+      if (embeddings || !needed[i]) {
+        this.cached++;
+      } else {
+        embeddings = await this.#read(image, signal, onVision);
+        onVision?.({ phase: 'vision', loaded: ++read, total: Math.max(read, unknown) });
       }
-      this.#embeddings.delete(key);
-      this.#embeddings.set(key, embeddings); // last used last
-      placed.push({ first, grid: [height / factor, width / factor], embeddings });
+      if (embeddings) {
+        this.#embeddings.delete(image.key);
+        this.#embeddings.set(image.key, embeddings); // last used last
+      }
+      placed.push({ ...spans[i], embeddings });
     }
     this.#forget(new Set(placed.map(({ embeddings }) => embeddings)));
     return placed;
@@ -78,11 +118,27 @@ export class ImageReader {
   dispose(): void {
     for (const buffer of this.#embeddings.values()) buffer.dispose();
     this.#embeddings.clear();
-    this.#loading?.then((tower) => tower.dispose()).catch(() => {}); // the failed load was reported to its caller
-    this.#weights?.close();
+    this.#tower.drop((tower) => tower.dispose());
+    this.#closeFile();
   }
 
-  #forget(inUse: ReadonlySet<GpuBuffer>): void {
+  #closeFile(): void {
+    this.#closed = { network: this.networkBytes, store: this.storeBytes };
+    this.#file.drop(({ weights }) => weights.close());
+  }
+
+  async #read(image: PromptImage, signal: AbortSignal | undefined, onVision?: OnVision): Promise<GpuBuffer> {
+    const { width, height } = image;
+    const tower = await this.#tower.get(signal, (loaded, total) => onVision?.({ phase: 'tower', loaded, total }));
+    const pixels = await image.pixels(signal);
+    const start = performance.now();
+    const embeddings = await tower.embed({ width, height, ...pixels }, { f16: this.options.f16, signal });
+    this.runMs += performance.now() - start;
+    this.runs++;
+    return embeddings;
+  }
+
+  #forget(inUse: ReadonlySet<GpuBuffer | undefined>): void {
     let bytes = 0;
     for (const buffer of this.#embeddings.values()) bytes += buffer.size;
     for (const [key, buffer] of this.#embeddings) {
@@ -94,16 +150,7 @@ export class ImageReader {
     }
   }
 
-  /** A load that fails or is aborted is tried again by the next picture. */
-  #tower(signal?: AbortSignal): Promise<VisionTower> {
-    this.#loading ??= this.#load(signal).catch((error) => {
-      this.#loading = undefined;
-      throw error;
-    });
-    return this.#loading;
-  }
-
-  async #load(signal?: AbortSignal): Promise<VisionTower> {
+  async #openFile(signal: AbortSignal): Promise<TowerFile> {
     const { mmproj, modelName, store, hidden } = this.options;
     if (mmproj === undefined) {
       throw new QwenError(
@@ -114,17 +161,15 @@ export class ImageReader {
     }
     const weights = await openWeights(mmproj, { store, signal });
     try {
-      const tower = await VisionTower.load(this.gpu, weights, signal);
-      if (tower.config.projection !== hidden) {
-        tower.dispose();
+      const config = readVisionConfig(weights);
+      if (config.projection !== hidden) {
         throw new QwenError(
           'unsupported-gguf',
-          `${weights.name} makes embeddings of ${tower.config.projection} values, but ${modelName} takes ${hidden}. Give the mmproj file of the same model.`,
+          `${weights.name} makes embeddings of ${config.projection} values, but ${modelName} takes ${hidden}. Give the mmproj file of the same model.`,
           { file: weights.name },
         );
       }
-      this.#weights = weights;
-      return tower;
+      return { weights, config };
     } catch (error) {
       weights.close();
       throw error;

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { testGpu } from '../../tools/test-gpu.ts';
 import { fixture } from '../../tools/testing/fixtures.ts';
+import { GREEDY_SAMPLING } from '../../tools/testing/greedy.ts';
 import { type VisionCase, visionGolden } from '../../tools/testing/vision.ts';
 import { loadTokenModel } from './index.ts';
 import type { PromptImage, TokenModel } from './types.ts';
@@ -31,7 +32,7 @@ function imagesOf({ parts, ids }: VisionCase): { images: PromptImage[]; asked: (
       at = first + image.tokens;
       const pixels = async () => {
         asked++;
-        return (await golden.picture(image)).rgba;
+        return golden.picture(image);
       };
       return { first, key: image.file, width: image.width, height: image.height, pixels };
     });
@@ -72,21 +73,11 @@ describe('conversations with images', () => {
   test('generates from where the images leave the positions', async () => {
     const conversation = golden.cases[3];
     const { images } = imagesOf(conversation);
-    const sampling = {
-      temperature: 0,
-      topP: 1,
-      topK: 0,
-      minP: 0,
-      presencePenalty: 0,
-      frequencyPenalty: 0,
-      repetitionPenalty: 1,
-      logitBias: new Map(),
-    };
     const ids = [...conversation.ids];
     for await (const { id } of model.generate(conversation.ids, {
       maxTokens: 3,
       stopIds: new Set(),
-      sampling,
+      sampling: GREEDY_SAMPLING,
       images,
     })) {
       const logits = await referenceChoice(ids, images);
@@ -96,7 +87,46 @@ describe('conversations with images', () => {
     expect(ids).toHaveLength(conversation.ids.length + 3);
   });
 
-  async function referenceChoice(ids: number[], images: PromptImage[]): Promise<number> {
+  test('goes on behind a picture that was read before, and behind no other', async () => {
+    const { ids, images, tokens } = pictureAndText();
+    await ask(ids, images, tokens);
+    const other = [...ids.slice(0, -3), 5, 6, 7];
+    const { reused, id } = await ask(other, images, tokens);
+    expect(reused).toBe(tokens);
+    expect(id).toBe(await referenceChoice(other, images));
+    const { visionCached } = model.stats();
+    expect((await ask(other, [{ ...images[0], key: 'another picture' }], tokens)).reused).toBe(0);
+    expect(model.stats().visionCached).toBe(visionCached);
+    // And text alone, of the same tokens, is no picture.
+    expect((await ask(other, [], tokens)).reused).toBe(0);
+    expect((await ask(other, images, tokens)).id).toBe(id);
+  });
+
+  test('a picture that fails leaves the sequence as it was', async () => {
+    const { ids, images, tokens } = pictureAndText();
+    await ask(ids, images, tokens);
+    const broken = { ...images[0], key: 'broken', pixels: () => Promise.reject(new Error('no picture')) };
+    await expect(ask(ids, [broken], tokens)).rejects.toThrow('no picture');
+    expect((await ask(ids, images, tokens)).reused).toBeGreaterThanOrEqual(tokens);
+  });
+
+  /** A conversation that begins with a picture, and how many tokens there are up to its end. */
+  function pictureAndText() {
+    const conversation = golden.cases[1];
+    const { images } = imagesOf(conversation);
+    return { ids: conversation.ids, images, tokens: images[0].first + golden.images[1].tokens };
+  }
+
+  /** The first token of an answer, and how many of the prompt's were not read. */
+  async function ask(ids: readonly number[], images: PromptImage[], checkpoint: number) {
+    const before = model.stats().reusedTokens;
+    const options = { maxTokens: 1, stopIds: new Set<number>(), sampling: GREEDY_SAMPLING, checkpoints: [checkpoint] };
+    let id = -1;
+    for await (const token of model.generate(ids, { ...options, images })) id = token.id;
+    return { id, reused: model.stats().reusedTokens - before };
+  }
+
+  async function referenceChoice(ids: readonly number[], images: PromptImage[]): Promise<number> {
     second ??= await load(true);
     const logits = await second.logits(ids, { images });
     return logits.indexOf(Math.max(...logits));

@@ -17,6 +17,12 @@ interface Snapshot {
   readonly buffer: GpuBuffer;
 }
 
+/** An image of a sequence: tokens there stand for its content. */
+export interface SequenceImage {
+  readonly first: number;
+  readonly key: string;
+}
+
 /**
  * Lets a request go on where an earlier one has been. Keys and values of every token that was read stay in their caches,
  * but the recurrent state of the DeltaNet layers cannot be wound back, so copies of it are kept at places that a next
@@ -27,6 +33,8 @@ interface Snapshot {
 export class PrefixCache {
   /** What the caches hold, in order; the live state has read all of it. */
   readonly #tokens: number[] = [];
+  /** Of the sequence; those behind its last token are not read yet. */
+  #images: readonly SequenceImage[] = [];
   /** By position. */
   #snapshots: Snapshot[] = [];
   /** Of dropped snapshots, to be used again. */
@@ -46,17 +54,22 @@ export class PrefixCache {
     return this.#snapshots.map(({ position }) => position);
   }
 
+  /** Tokens that `resume` would not read again. */
+  match(prompt: readonly number[], images: readonly SequenceImage[] = []): number {
+    const common = this.#common(prompt, images);
+    return common < this.#tokens.length ? (this.#snapshotBefore(common)?.position ?? 0) : common;
+  }
+
   /**
    * Sets the state to the longest beginning of `prompt` that it can be set to, and at least one token short of the whole:
    * there must be one to read for the logits behind it.
    * @returns tokens that need not be read
    */
-  resume(prompt: readonly number[]): number {
-    let common = 0;
-    const most = Math.min(prompt.length - 1, this.#tokens.length);
-    while (common < most && prompt[common] === this.#tokens[common]) common++;
+  resume(prompt: readonly number[], images: readonly SequenceImage[] = []): number {
+    const common = this.#common(prompt, images);
+    this.#images = images;
     if (common < this.#tokens.length) {
-      const snapshot = this.#snapshots.findLast(({ position }) => position <= common);
+      const snapshot = this.#snapshotBefore(common);
       if (snapshot) this.state.restore(snapshot.buffer, snapshot.position);
       else this.state.reset();
       this.#forgetFrom(this.state.position);
@@ -80,8 +93,9 @@ export class PrefixCache {
     this.#snapshots.sort((a, b) => a.position - b.position);
   }
 
-  /** Forgets the sequence. */
-  clear(): void {
+  /** Forgets the sequence. @param images of the one that begins */
+  clear(images: readonly SequenceImage[] = []): void {
+    this.#images = images;
     this.state.reset();
     this.#forgetFrom(0);
   }
@@ -89,6 +103,23 @@ export class PrefixCache {
   dispose(): void {
     for (const { buffer } of this.#snapshots) buffer.dispose();
     for (const buffer of this.#spare) buffer.dispose();
+  }
+
+  /** How far the two sequences are alike. The tokens of all images are, so these are compared by content. */
+  #common(prompt: readonly number[], images: readonly SequenceImage[]): number {
+    let common = 0;
+    const most = Math.min(prompt.length - 1, this.#tokens.length);
+    while (common < most && prompt[common] === this.#tokens[common]) common++;
+    for (let i = 0; i < Math.max(images.length, this.#images.length); i++) {
+      const [ours, theirs] = [this.#images[i], images[i]];
+      if (ours?.first === theirs?.first && ours?.key === theirs?.key) continue;
+      return Math.min(common, ours?.first ?? Infinity, theirs?.first ?? Infinity);
+    }
+    return common;
+  }
+
+  #snapshotBefore(position: number): Snapshot | undefined {
+    return this.#snapshots.findLast((snapshot) => snapshot.position <= position);
   }
 
   #forgetFrom(position: number): void {

@@ -40,7 +40,10 @@ export interface StepCost {
 
 /** An image of the sequence: its tokens' embeddings `[tokens, hidden]` f32 stand in for those of the ids there. */
 export interface PlacedImage extends ImageSpan {
-  readonly embeddings: GpuBuffer;
+  /** Names its content. */
+  readonly key: string;
+  /** Not needed of an image whose tokens have all been read. */
+  readonly embeddings: GpuBuffer | undefined;
 }
 
 /** In place of a token id: the embedding kernel finds no such row, and leaves x as it is. */
@@ -101,7 +104,13 @@ export class StepRunner {
   /** Starts a new sequence. @param images in its order; their buffers stay the caller's */
   reset(images: readonly PlacedImage[] = []): void {
     this.#images = images;
-    this.prefix.clear();
+    this.prefix.clear(images);
+  }
+
+  /** Goes on from where the last sequence and this one part. @returns tokens that need not be read */
+  resume(prompt: readonly number[], images: readonly PlacedImage[] = []): number {
+    this.#images = images;
+    return this.prefix.resume(prompt, images);
   }
 
   /**
@@ -203,6 +212,7 @@ export class StepRunner {
       const first = Math.max(image.first, position);
       const end = Math.min(imageEnd(image), position + ids.length);
       if (first >= end) continue;
+      if (!image.embeddings) throw new Error(`the image at ${image.first} was not embedded`);
       tokens.fill(NO_TOKEN, first - position, end - position);
       encoder.copyBufferToBuffer(
         image.embeddings.buffer,

@@ -11,7 +11,6 @@ import type {
   GeneratedToken,
   GenerateOptions,
   ModelInfo,
-  PromptImage,
   TokenLogprob,
   TokenModel,
   VisionLimits,
@@ -22,8 +21,6 @@ const NO_PENALTIES: PenaltyList = { ids: new Uint32Array(), scale: new Float32Ar
 /** The model as a token machine on one device: prompts in, tokens out. */
 export class TextEngine implements TokenModel {
   readonly #runner: StepRunner;
-  /** The sequence in the caches holds pictures. */
-  #pictured = false;
   #stats = {
     prefillTokensPerSecond: 0,
     decodeTokensPerSecond: 0,
@@ -49,7 +46,7 @@ export class TextEngine implements TokenModel {
 
   async *generate(
     promptIds: readonly number[],
-    { maxTokens, sampling, stopIds, topLogprobs, checkpoints, images = [] }: GenerateOptions,
+    { maxTokens, sampling, stopIds, topLogprobs, checkpoints, images = [], onVision }: GenerateOptions,
     signal?: AbortSignal,
   ): AsyncGenerator<GeneratedToken> {
     this.#checkPrompt(promptIds, 1);
@@ -60,9 +57,10 @@ export class TextEngine implements TokenModel {
     const sampler = new Sampler(sampling);
     const penalties = new PenaltyState(sampling, promptIds);
     const last = promptIds.length - 1;
-    // Prefixes are compared by token, and the tokens of different pictures are alike: such sequences are read whole.
-    const anew = images.length > 0 || this.#pictured;
-    const reused = anew ? await this.#readAnew(images, signal) : runner.prefix.resume(promptIds);
+    // Pictures first: whatever is wrong with one leaves the sequence as it is.
+    const from = runner.prefix.match(promptIds, images);
+    const placed = images.length > 0 ? await this.images.place(images, { from, signal, onVision }) : [];
+    const reused = runner.resume(promptIds, placed);
     this.#stats.reusedTokens += reused;
     for (const checkpoint of checkpoints ?? [last]) {
       if (checkpoint < runner.state.position || checkpoint > last) continue;
@@ -92,13 +90,6 @@ export class TextEngine implements TokenModel {
       if (stopIds.has(token.id)) return;
       next = [token.id];
     }
-  }
-
-  /** Begins a sequence with pictures, or after one. */
-  async #readAnew(images: readonly PromptImage[], signal?: AbortSignal): Promise<0> {
-    this.#runner.reset(await this.images.place(images, signal));
-    this.#pictured = images.length > 0;
-    return 0;
   }
 
   async #choose(
@@ -141,7 +132,7 @@ export class TextEngine implements TokenModel {
     { all = false, images = [], signal }: Parameters<TokenModel['logits']>[1] = {},
   ): Promise<Float32Array> {
     this.#checkPrompt(ids, 0);
-    const placed = await this.images.place(images, signal);
+    const placed = await this.images.place(images, { signal });
     return this.#runner.logits(ids, all ? 0 : ids.length - 1, () => throwIfAborted(signal), placed);
   }
 
@@ -184,6 +175,8 @@ export class TextEngine implements TokenModel {
       bytesFromNetwork: this.weights.networkBytes + this.images.networkBytes,
       bytesFromStore: this.weights.storeBytes + this.images.storeBytes,
       visionRuns: this.images.runs,
+      visionCached: this.images.cached,
+      visionMs: this.images.runMs,
       draftedTokens: 0,
       acceptedTokens: 0,
     };

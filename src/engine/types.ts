@@ -91,12 +91,32 @@ export interface EngineStats {
   expertStallMs: number;
   bytesFromNetwork: number;
   bytesFromStore: number;
+  /** Pictures, and pairs of a video's frames, that the vision tower has read. */
   visionRuns: number;
+  /** Those whose embeddings were still there from an earlier request. */
+  visionCached: number;
+  /** Time of the runs. */
+  visionMs: number;
   draftedTokens: number;
   acceptedTokens: number;
 }
 
-/** A picture whose tokens are in the prompt. */
+/** Pixels of a picture, or of two frames of a video that are read as one; `[height, width]` RGBA. */
+export interface PicturePixels {
+  rgba: Uint8Array<ArrayBuffer>;
+  second?: Uint8Array<ArrayBuffer>;
+}
+
+/** How far reading pictures has come: bytes of the tower that are loaded, or pictures that it has read. */
+export interface VisionProgress {
+  phase: 'tower' | 'vision';
+  loaded: number;
+  total: number;
+}
+
+export type OnVision = (progress: VisionProgress) => void;
+
+/** A picture, or a pair of a video's frames, whose tokens are in the prompt. */
 export interface PromptImage {
   /** Index in the prompt of its first token; it has `width · height / factor²`. */
   first: number;
@@ -105,8 +125,8 @@ export interface PromptImage {
   /** Pixels; multiples of `VisionLimits.factor`. */
   width: number;
   height: number;
-  /** `[height, width]` RGBA; asked for only when the embeddings are not known. */
-  pixels(): Promise<Uint8Array<ArrayBuffer>>;
+  /** Asked for only when the embeddings are not known. */
+  pixels(signal?: AbortSignal): Promise<PicturePixels>;
 }
 
 /** What pictures the vision tower takes. */
@@ -118,8 +138,9 @@ export interface VisionLimits {
 }
 
 export interface GenerateOptions {
-  /** Pictures of the prompt, in its order. */
+  /** Pictures and videos' pairs of frames in the prompt, in its order. */
   images?: readonly PromptImage[];
+  onVision?: OnVision;
   maxTokens: number;
   sampling: SamplingSettings;
   /** Generation ends after one of these (it is yielded). Empty with `ignore_eos`. */
@@ -163,7 +184,7 @@ export interface TokenModel {
     ids: readonly number[],
     options?: { all?: boolean; images?: readonly PromptImage[]; signal?: AbortSignal },
   ): Promise<Float32Array>;
-  /** Loads the vision tower if it is not there yet. @throws QwenError `no-vision` without one */
+  /** Reads the header of the vision tower's file if that was not done yet. @throws QwenError `no-vision` without one */
   vision(signal?: AbortSignal): Promise<VisionLimits>;
   stats(): EngineStats;
   dispose(): Promise<void>;

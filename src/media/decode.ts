@@ -24,23 +24,27 @@ export async function decodeImage(file: Blob, name: string): Promise<Pixels> {
     );
   }
   try {
-    const { width, height } = bitmap;
-    const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
-    if (context === null) {
-      throw new QwenError(
-        'bad-image',
-        `${name} has ${width} × ${height} pixels, too many for this browser. Shrink it.`,
-        {
-          file: name,
-        },
-      );
-    }
-    context.fillStyle = '#fff';
-    context.fillRect(0, 0, width, height);
-    context.drawImage(bitmap, 0, 0);
-    const { data } = context.getImageData(0, 0, width, height);
-    return { width, height, rgba: new Uint8Array(data.buffer) };
+    return readBitmap(bitmap, name);
   } finally {
     bitmap.close();
   }
+}
+
+/**
+ * Pixels of a bitmap, over white where it is transparent.
+ * @throws QwenError `bad-image`
+ */
+export function readBitmap(bitmap: ImageBitmap, name: string): Pixels {
+  const { width, height } = bitmap;
+  const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
+  if (context === null) {
+    throw new QwenError('bad-image', `${name} has ${width} × ${height} pixels, too many for this browser. Shrink it.`, {
+      file: name,
+    });
+  }
+  context.fillStyle = '#fff';
+  context.fillRect(0, 0, width, height);
+  context.drawImage(bitmap, 0, 0);
+  const { data } = context.getImageData(0, 0, width, height);
+  return { width, height, rgba: new Uint8Array(data.buffer) };
 }

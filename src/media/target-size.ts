@@ -7,7 +7,7 @@ export interface Size {
 }
 
 /** Most of the longer side over the shorter. */
-const MAX_ASPECT = 200;
+export const MAX_ASPECT = 200;
 
 /**
  * The size at which the model sees a picture: sides are multiples of `factor`, as near to the picture's as the bounds on
@@ -33,7 +33,7 @@ export function targetSize({ width, height }: Size, { factor, minPixels, maxPixe
 }
 
 /** As Python rounds, which the reference is written in. */
-function roundHalfEven(x: number): number {
+export function roundHalfEven(x: number): number {
   const floor = Math.floor(x);
   if (x - floor === 0.5) return floor + (floor % 2);
   return Math.round(x);

@@ -61,4 +61,25 @@ describe('sequencePositions', () => {
       }
     }
   });
+
+  test('of a video go on from pair to pair, with its times in between', () => {
+    // Text of 5, then three pairs of 2 × 3 tokens with 4 tokens of text around each, then a wide image, then text.
+    const blocks = [5, [2, 3], 4, [2, 3], 4, [2, 3], 3, [1, 6], 2] as const;
+    const expected: [number, number, number][] = [];
+    const images: { first: number; grid: readonly [number, number] }[] = [];
+    // The published rule, said otherwise: a block begins one after the largest position so far.
+    for (const block of blocks) {
+      const start = Math.max(-1, ...expected.flat()) + 1;
+      if (typeof block === 'number') {
+        for (let i = 0; i < block; i++) expected.push([start + i, start + i, start + i]);
+        continue;
+      }
+      images.push({ first: expected.length, grid: block });
+      for (let row = 0; row < block[0]; row++) {
+        for (let column = 0; column < block[1]; column++) expected.push([start, start + row, start + column]);
+      }
+    }
+    expect(sequencePositions(0, expected.length, images)).toEqual(expected);
+    expect(sequencePositions(17, 9, images)).toEqual(expected.slice(17, 26));
+  });
 });

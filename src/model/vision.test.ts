@@ -1,11 +1,12 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import { dequantize, half } from '../../tools/testing/dequantize.ts';
 import { fixture } from '../../tools/testing/fixtures.ts';
-import { openTestGpu } from '../../tools/testing/kernels.ts';
-import { toHalf } from '../../tools/testing/random.ts';
+import { expectClose, openTestGpu } from '../../tools/testing/kernels.ts';
+import { randomSource, toHalf } from '../../tools/testing/random.ts';
 import { visionGolden } from '../../tools/testing/vision.ts';
+import { embedReference, withBlocks } from '../../tools/testing/vision-reference.ts';
 import { openWeights, type Weights } from '../weights/index.ts';
-import { VisionTower } from './vision.ts';
+import { type VisionPicture, VisionTower } from './vision.ts';
 
 const gpu = await openTestGpu();
 afterAll(() => gpu.dispose());
@@ -74,6 +75,65 @@ describe('VisionTower', () => {
     expect(cosine(results[0], results[1])).toBeGreaterThan(0.999999);
     // And not far from the tower that was encoded.
     expect(cosine(results[0], golden.embeddings(image))).toBeGreaterThan(type === 'F32' ? 0.99999 : 0.99);
+    weights.close();
+  });
+
+  test('reads two frames by the kernel of each, and one picture as both', async () => {
+    const weights = withBlocks(await openWeights(await fixture('models/mmproj-f16.gguf'), { store: 'none' }), 0);
+    const tower = await VisionTower.load(gpu, weights);
+    const random = randomSource(1);
+    const [width, height] = [96, 64];
+    const frame = () => Uint8Array.from({ length: width * height * 4 }, () => random() * 256);
+    const [first, second] = [frame(), frame()];
+    const embed = async (picture: VisionPicture) => {
+      const embeddings = await tower.embed(picture);
+      const values = new Float32Array(await gpu.read(embeddings), 0, 6 * golden.n_embd);
+      embeddings.dispose();
+      return values;
+    };
+    for (const [rgba, next] of [
+      [first, second],
+      [second, first],
+      [first, first],
+    ]) {
+      const expected = await embedReference(weights, { width, height, rgba, second: next }, 0);
+      expectClose(await embed({ width, height, rgba, second: next }), expected, 1e-5);
+      if (rgba === next) expectClose(await embed({ width, height, rgba }), expected, 1e-5);
+    }
+    tower.dispose();
+    weights.close();
+  });
+
+  test('reads pictures of more patches than one run holds', async () => {
+    const weights = withBlocks(await openWeights(await fixture('models/mmproj-f16.gguf'), { store: 'none' }), 1);
+    const tower = await VisionTower.load(gpu, weights);
+    const random = randomSource(2);
+    const [width, height] = [160, 128]; // 80 patches, in runs of 64 and 16
+    const rgba = Uint8Array.from({ length: width * height * 4 }, () => random() * 256);
+    const embeddings = await tower.embed({ width, height, rgba }, { runPatches: 64 });
+    const actual = new Float32Array(await gpu.read(embeddings), 0, 20 * golden.n_embd);
+    embeddings.dispose();
+    tower.dispose();
+    expectClose(actual, await embedReference(weights, { width, height, rgba, second: rgba }, 1), 1e-4);
+    weights.close();
+  });
+
+  // Tiles and caches of halves: 11 bits of each product's factors, sums in f32.
+  test.runIf(gpu.capabilities.f16)('embeds the fixtures in f16 with a cosine of at least 0.9999', async () => {
+    const weights = await openWeights(await fixture('models/mmproj-f16.gguf'), { store: 'none' });
+    const tower = await VisionTower.load(gpu, weights);
+    for (const image of golden.images) {
+      const embeddings = await tower.embed(await golden.picture(image), { f16: true });
+      const actual = new Float32Array(await gpu.read(embeddings), 0, image.tokens * golden.n_embd);
+      embeddings.dispose();
+      const expected = golden.embeddings(image);
+      for (let t = 0; t < image.tokens; t++) {
+        const [from, to] = [t * golden.n_embd, (t + 1) * golden.n_embd];
+        const alike = cosine(actual.subarray(from, to), expected.subarray(from, to));
+        expect(alike, `${image.file}, token ${t}`).toBeGreaterThanOrEqual(0.9999);
+      }
+    }
+    tower.dispose();
     weights.close();
   });
 

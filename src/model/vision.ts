@@ -115,7 +115,19 @@ export interface VisionPicture {
   readonly height: number;
   /** `[height, width]` RGBA; alpha is not read. */
   readonly rgba: Uint8Array<ArrayBuffer>;
+  /** The second frame of a pair, of a video; a still picture is its own second frame. */
+  readonly second?: Uint8Array<ArrayBuffer>;
 }
+
+/** Most pixels of a picture, as this device's limits allow. */
+export function maxVisionPixels(gpu: Pick<Gpu, 'limits'>, { width, patchSize }: VisionConfig): number {
+  const { maxStorageBufferBindingSize, maxBufferSize } = gpu.limits;
+  const patches = Math.min(maxStorageBufferBindingSize, maxBufferSize) / (padded(width) * 4);
+  return Math.floor(patches) * patchSize ** 2;
+}
+
+/** Scores of a submit: at 1,152 values a patch some 40 thousand million operations, a tenth of a second on a small GPU. */
+const SUBMIT_SCORES = 2 ** 23;
 
 /** Patches that one dispatch of a row-wise product takes: bounds the memory of the wide intermediate results. */
 const RUN_PATCHES = 1024;
@@ -130,12 +142,21 @@ export class VisionTower {
   ) {}
 
   /** Uploads a tower. @throws QwenError; nothing stays allocated after a failure */
-  static async load(gpu: Gpu, weights: Weights, signal?: AbortSignal): Promise<VisionTower> {
+  static async load(
+    gpu: Gpu,
+    weights: Weights,
+    { signal, onLoaded }: { signal?: AbortSignal; onLoaded?: (loadedBytes: number, totalBytes: number) => void } = {},
+  ): Promise<VisionTower> {
     const config = readVisionConfig(weights);
     const loader = new TensorLoader(gpu, weights);
     try {
       const tensors = towerTensors(loader, config);
-      await loader.load(() => {}, signal);
+      const { totalBytes } = loader;
+      let loadedBytes = 0;
+      await loader.load((bytes) => {
+        loadedBytes += bytes;
+        onLoaded?.(loadedBytes, totalBytes);
+      }, signal);
       return new VisionTower(config, gpu, loader, tensors);
     } catch (error) {
       loader.disposeOwned();
@@ -143,20 +164,20 @@ export class VisionTower {
     }
   }
 
-  /** Most pixels of a picture, as this device's limits allow. */
-  get maxPixels(): number {
-    const { maxStorageBufferBindingSize, maxBufferSize } = this.gpu.limits;
-    const patches = Math.min(maxStorageBufferBindingSize, maxBufferSize) / (padded(this.config.width) * 4);
-    return Math.floor(patches) * this.config.patchSize ** 2;
-  }
-
   /**
    * Reads a picture. @returns embeddings, `[tokens, projection]` f32, row by row of merged squares; the caller's to dispose
-   * @param f16 f16 tiles in products
+   * @param f16 f16 tiles in products @param runPatches that one dispatch of a row-wise product takes
    * @throws QwenError `device-limit`, `out-of-memory`; the signal's reason on abort, which is looked at after each block
    */
-  async embed(picture: VisionPicture, { f16 = false, signal }: { f16?: boolean; signal?: AbortSignal } = {}) {
-    const run = new TowerRun(this.gpu, this.config, this.tensors, picture, f16);
+  async embed(
+    picture: VisionPicture,
+    {
+      f16 = false,
+      runPatches = RUN_PATCHES,
+      signal,
+    }: { f16?: boolean; runPatches?: number; signal?: AbortSignal } = {},
+  ) {
+    const run = new TowerRun(this.gpu, this.config, this.tensors, picture, f16, runPatches);
     try {
       return await run.embed(signal);
     } finally {
@@ -208,6 +229,9 @@ function towerTensors(loader: TensorLoader, config: VisionConfig) {
   };
 }
 
+/** Rows of one run, but for keys and values, which have one for every patch. */
+type BlockBuffers = Record<'h' | 'q' | 'k' | 'v' | 'y' | 'inner', GpuBuffer>;
+
 /** The tower's block diagram for one picture. Rows have `stride` floats: the columns beyond the width stay zero. */
 class TowerRun {
   readonly #owned: { dispose(): void }[] = [];
@@ -221,6 +245,7 @@ class TowerRun {
     private readonly tensors: ReturnType<typeof towerTensors>,
     private readonly picture: VisionPicture,
     private readonly f16: boolean,
+    private readonly runPatches: number,
   ) {
     const { patchSize } = config;
     this.#patches = (picture.width / patchSize) * (picture.height / patchSize);
@@ -233,7 +258,7 @@ class TowerRun {
     const x = this.#rows('patches', this.#patches, this.#stride); // [T, stride]
     await this.#submit((rec) => this.#embedPatches(rec, x), signal);
     const turns = this.#upload('turns', visionTurns(Math.max(...this.#grid), config.headDim));
-    const rows = Math.min(RUN_PATCHES, this.#patches);
+    const rows = Math.min(this.runPatches, this.#patches);
     const buffers = {
       h: this.#rows('normed', rows, this.#stride), // [run, stride]
       q: this.#rows('query', rows, this.#stride), // [run, stride]
@@ -243,7 +268,13 @@ class TowerRun {
       inner: this.#rows('inner', rows, padded(config.ffnWidth)), // [run, ffn]
     };
     for (const block of tensors.blocks) {
-      await this.#submit((rec) => this.#block(rec, block, x, turns, buffers), signal);
+      await this.#submitAll(
+        [
+          ...this.#runs().map((run) => (rec: Recorder) => this.#keysAndValues(rec, block, run, x, turns, buffers)),
+          ...this.#runs().map((run) => (rec: Recorder) => this.#mix(rec, block, run, x, turns, buffers)),
+        ],
+        signal,
+      );
     }
     const embeddings = this.gpu.createBuffer(
       'image embeddings',
@@ -267,10 +298,10 @@ class TowerRun {
   #runs(): PatchRun[] {
     const { merge } = this.config;
     const runs: PatchRun[] = [];
-    for (let first = 0; first < this.#patches; first += RUN_PATCHES) {
+    for (let first = 0; first < this.#patches; first += this.runPatches) {
       runs.push({
         first,
-        count: Math.min(RUN_PATCHES, this.#patches - first),
+        count: Math.min(this.runPatches, this.#patches - first),
         gridWidth: this.#grid[1],
         merge,
       });
@@ -295,7 +326,17 @@ class TowerRun {
     return buffer;
   }
 
-  /** One submit a block: a large picture takes seconds, and drivers end what takes longer without a break. */
+  /** A large picture takes seconds a block, and drivers end what takes longer without a break: so few runs at a time. */
+  async #submitAll(steps: readonly ((rec: Recorder) => void)[], signal?: AbortSignal): Promise<void> {
+    const scores = Math.min(this.runPatches, this.#patches) * this.#patches;
+    const together = Math.max(1, Math.floor(SUBMIT_SCORES / scores));
+    for (let at = 0; at < steps.length; at += together) {
+      await this.#submit((rec) => {
+        for (const step of steps.slice(at, at + together)) step(rec);
+      }, signal);
+    }
+  }
+
   async #submit(record: (rec: Recorder) => void, signal?: AbortSignal): Promise<void> {
     throwIfAborted(signal);
     const { gpu } = this;
@@ -317,14 +358,15 @@ class TowerRun {
     for (const resource of this.#owned.splice(0)) resource.dispose();
   }
 
-  /** x = patch embedding of both frames, which are alike in an image, + bias + position. */
+  /** x = patch embedding of both frames, which are alike in a still picture, + bias + position. */
   #embedPatches(rec: Recorder, x: GpuBuffer): void {
     const { config, tensors, f16 } = this;
     const { width, patchSize, points } = config;
     const [height, gridWidth] = this.#grid;
     const taps = 3 * patchSize ** 2;
-    const pixels = this.#upload('pixels', this.picture.rgba);
-    const patches = this.#rows('taps', Math.min(RUN_PATCHES, this.#patches), taps); // [run, 3·P²]
+    const first = this.#upload('pixels', this.picture.rgba);
+    const second = this.picture.second && this.#upload('second pixels', this.picture.second);
+    const patches = this.#rows('taps', Math.min(this.runPatches, this.#patches), taps); // [run, 3·P²]
     const position = {
       grid: tensors.position,
       bias: tensors.patchBias,
@@ -333,52 +375,64 @@ class TowerRun {
     };
     for (const run of this.#runs()) {
       const rows = this.#slice(x, run);
-      visionPatches(rec, pixels, patches, run, config);
+      visionPatches(rec, first, patches, run, config);
       product(rec, tensors.patch[0], patches, rows, run.count, { stride: this.#stride, f16 });
+      if (second) visionPatches(rec, second, patches, run, config);
       product(rec, tensors.patch[1], patches, rows, run.count, { stride: this.#stride, f16, accumulate: true });
       visionPosition(rec, position, rows, run, { points, columns: width, stride: this.#stride });
     }
   }
 
-  /** x += attention(norm1(x)); x += mlp(norm2(x)). Keys and values of all patches come first. */
-  #block(
+  /** Of a run of patches; all runs' come before the first query. */
+  #keysAndValues(
     rec: Recorder,
     block: VisionBlock,
+    run: PatchRun,
     x: GpuBuffer,
     turns: GpuBuffer,
-    { h, q, k, v, y, inner }: Record<'h' | 'q' | 'k' | 'v' | 'y' | 'inner', GpuBuffer>,
+    { h, k, v }: BlockBuffers,
+  ): void {
+    const { width, heads, headDim, eps } = this.config;
+    const stride = this.#stride;
+    const options = { stride, f16: this.f16 };
+    const [xRows, kRows, vRows] = [x, k, v].map((buffer) => this.#slice(buffer, run));
+    const norm = { rows: run.count, columns: width, eps, xStride: stride, yStride: stride };
+    layerNorm(rec, xRows, block.norm1, h, norm);
+    product(rec, block.k, h, kRows, run.count, options);
+    product(rec, block.v, h, vRows, run.count, options);
+    visionRotary(rec, kRows, block.qkvBias, turns, run, { heads, headDim, stride }, width);
+    biasAct(rec, vRows, block.qkvBias, 'none', { rows: run.count, columns: width, stride, biasAt: 2 * width });
+  }
+
+  /** x += attention(norm1(x)); x += mlp(norm2(x)). */
+  #mix(
+    rec: Recorder,
+    block: VisionBlock,
+    run: PatchRun,
+    x: GpuBuffer,
+    turns: GpuBuffer,
+    { h, q, k, v, y, inner }: BlockBuffers,
   ): void {
     const { width, heads, headDim, ffnWidth, eps } = this.config;
     const stride = this.#stride;
     const dims = { heads, headDim, stride };
     const options = { stride, f16: this.f16 };
-    const norm = { columns: width, eps, xStride: stride, yStride: stride };
-    for (const run of this.#runs()) {
-      const rows = { rows: run.count, columns: width, stride };
-      const [xRows, kRows, vRows] = [x, k, v].map((buffer) => this.#slice(buffer, run));
-      layerNorm(rec, xRows, block.norm1, h, { ...norm, rows: run.count });
-      product(rec, block.k, h, kRows, run.count, options);
-      product(rec, block.v, h, vRows, run.count, options);
-      visionRotary(rec, kRows, block.qkvBias, turns, run, dims, width);
-      biasAct(rec, vRows, block.qkvBias, 'none', { ...rows, biasAt: 2 * width });
-    }
-    for (const run of this.#runs()) {
-      const rows = { rows: run.count, columns: width, stride };
-      const xRows = this.#slice(x, run);
-      layerNorm(rec, xRows, block.norm1, h, { ...norm, rows: run.count });
-      product(rec, block.q, h, q, run.count, options);
-      visionRotary(rec, q, block.qkvBias, turns, run, dims);
-      visionAttention(rec, { q, k, v, y }, run.count, this.#patches, dims);
-      product(rec, block.out.weight, y, xRows, run.count, { ...options, accumulate: true });
-      biasAct(rec, xRows, block.out.bias, 'none', rows);
+    const rows = { rows: run.count, columns: width, stride };
+    const norm = { rows: run.count, columns: width, eps, xStride: stride, yStride: stride };
+    const xRows = this.#slice(x, run);
+    layerNorm(rec, xRows, block.norm1, h, norm);
+    product(rec, block.q, h, q, run.count, options);
+    visionRotary(rec, q, block.qkvBias, turns, run, dims);
+    visionAttention(rec, { q, k, v, y }, run.count, this.#patches, dims);
+    product(rec, block.out.weight, y, xRows, run.count, { ...options, accumulate: true });
+    biasAct(rec, xRows, block.out.bias, 'none', rows);
 
-      layerNorm(rec, xRows, block.norm2, h, { ...norm, rows: run.count });
-      const wide = { rows: run.count, columns: ffnWidth, stride: padded(ffnWidth) };
-      product(rec, block.up.weight, h, inner, run.count, { stride: wide.stride, f16: this.f16 });
-      biasAct(rec, inner, block.up.bias, 'gelu-tanh', wide);
-      product(rec, block.down.weight, inner, xRows, run.count, { ...options, accumulate: true });
-      biasAct(rec, xRows, block.down.bias, 'none', rows);
-    }
+    layerNorm(rec, xRows, block.norm2, h, norm);
+    const wide = { rows: run.count, columns: ffnWidth, stride: padded(ffnWidth) };
+    product(rec, block.up.weight, h, inner, run.count, { stride: wide.stride, f16: this.f16 });
+    biasAct(rec, inner, block.up.bias, 'gelu-tanh', wide);
+    product(rec, block.down.weight, inner, xRows, run.count, { ...options, accumulate: true });
+    biasAct(rec, xRows, block.down.bias, 'none', rows);
   }
 
   /** Four neighbours to one token: mm.2 · gelu(mm.0 · norm(x)). */
@@ -386,7 +440,7 @@ class TowerRun {
     const { config, tensors, f16 } = this;
     const { width, merge, projection, eps } = config;
     const unit = merge ** 2 * width;
-    const rows = Math.min(RUN_PATCHES, this.#patches);
+    const rows = Math.min(this.runPatches, this.#patches);
     const normed = this.#rows('merged', rows, width); // [run, width] = [run / 4, 4·width]
     const inner = this.#rows('merger inner', rows / merge ** 2, unit); // [run / 4, 4·width]
     for (const run of this.#runs()) {

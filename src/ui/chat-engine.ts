@@ -11,9 +11,17 @@ export interface ChatToolCall {
   function: { name: string; arguments: string };
 }
 
+/** A picture or a video: a file, or its address. */
+export type ChatMediaPart =
+  | { type: 'image_url'; image_url: { url: string | Blob } }
+  | { type: 'video_url'; video_url: { url: string | Blob } };
+
+/** A piece of what the user says. */
+export type ChatContentPart = { type: 'text'; text: string } | ChatMediaPart;
+
 export interface ChatRequestMessage {
   role: 'system' | 'user' | 'assistant' | 'tool';
-  content: string;
+  content: string | ChatContentPart[];
   reasoning_content?: string;
   tool_calls?: ChatToolCall[];
   tool_call_id?: string;
@@ -47,13 +55,33 @@ export interface ChatStreamChunk {
   usage?: { prompt_tokens: number; completion_tokens: number } | null;
 }
 
+/** What a picture or a video takes, at the size at which the model sees it. */
+export interface MediaCost {
+  readonly tokens: number;
+  readonly width: number;
+  readonly height: number;
+  /** Of a video: pictures that are taken from it, and its length. */
+  readonly frames?: number;
+  readonly seconds?: number;
+}
+
+/** What is done before the first token, and how far it is; `total` is 0 while it is not known. */
+export interface MediaProgress {
+  /** `tower`: bytes of the vision tower; `download`: bytes of a video; `vision`: pictures that have been looked at. */
+  readonly phase: 'tower' | 'download' | 'vision';
+  readonly loaded: number;
+  readonly total: number;
+}
+
 export interface ChatEngine {
   readonly info: ModelInfo;
+  /** Without it the cost of attachments is not shown. */
+  countMediaTokens?(part: ChatMediaPart): Promise<MediaCost>;
   readonly chat: {
     readonly completions: {
       create(
         request: ChatStreamRequest,
-        options?: { signal?: AbortSignal },
+        options?: { signal?: AbortSignal; onMediaProgress?: (progress: MediaProgress) => void },
       ): AsyncIterable<ChatStreamChunk> | Promise<AsyncIterable<ChatStreamChunk>>;
     };
   };

@@ -1,13 +1,18 @@
 /** The chat's frame, and the styles of all its parts. */
 import { css } from 'lit';
+import { attachmentsStyles } from './attachments.ts';
+import { cameraStyles } from './camera-dialog.ts';
 import { composerStyles } from './composer.ts';
 import { errorStyles } from './error-box.ts';
 import { progressStyles } from './load-progress.ts';
 import { markdownStyles } from './markdown-view.ts';
+import { mediaDialogStyles } from './media-dialog.ts';
+import { messageMediaStyles } from './message-media.ts';
 import { messageStyles } from './message-view.ts';
 import { statisticsStyles } from './statistics.ts';
 import { themeStyles } from './theme.ts';
 import { thinkingStyles } from './thinking-block.ts';
+import { thumbnailStyles } from './thumbnail.ts';
 import { toolCallStyles } from './tool-calls.ts';
 
 const frameStyles = css`
@@ -24,6 +29,7 @@ const frameStyles = css`
     display: none !important;
   }
   .chat {
+    position: relative;
     display: grid;
     grid-template-rows: minmax(0, 1fr) auto;
     height: 100%;
@@ -87,6 +93,29 @@ const frameStyles = css`
     max-width: calc(var(--_measure) + 32px + 24px);
     margin-inline: auto;
     padding: 0 16px max(8px, env(safe-area-inset-bottom));
+  }
+  .drop-here {
+    position: absolute;
+    inset: 8px;
+    z-index: 2;
+    display: grid;
+    place-content: center;
+    justify-items: center;
+    gap: 8px;
+    padding: 24px;
+    border: 2px dashed var(--_accent);
+    border-radius: var(--_radius);
+    background: color-mix(in oklab, var(--_background) 94%, transparent);
+    backdrop-filter: blur(6px);
+    font-weight: 600;
+    text-align: center;
+    text-wrap: balance;
+    pointer-events: none;
+  }
+  .drop-here .icon {
+    width: 2.5em;
+    height: 2.5em;
+    color: var(--_accent);
   }
   .to-end {
     position: absolute;
@@ -174,8 +203,13 @@ export const chatStyles = [
   thinkingStyles,
   toolCallStyles,
   errorStyles,
+  thumbnailStyles,
   messageStyles,
+  messageMediaStyles,
+  attachmentsStyles,
   composerStyles,
+  mediaDialogStyles,
+  cameraStyles,
   progressStyles,
   statisticsStyles,
 ];

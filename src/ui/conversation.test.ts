@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { QwenError } from '../errors.ts';
+import type { Attachment } from './attachment.ts';
 import type { ChatEngine, ChatStreamChunk, ChatStreamRequest } from './chat-engine.ts';
 import { Conversation } from './conversation.ts';
 import type { ChatTool } from './tools.ts';
@@ -113,6 +114,82 @@ test('given messages become the conversation', () => {
   ];
   expect(chat.messages).toHaveLength(2);
   expect(changed).toHaveBeenCalledOnce();
+});
+
+describe('attachments', () => {
+  const attach = (name: string): Attachment => ({ id: 1, kind: 'image', source: new File(['…'], name), name });
+  const picture = attach('picture.png');
+  const imagePart = (attachment: Attachment) => ({ type: 'image_url', image_url: { url: attachment.source } });
+
+  test('they go with their message, stay when it is asked again, and can be replaced', async () => {
+    const chat = new Conversation(() => {});
+    const { engine, requests } = scripted({ say: 'A dog.' });
+    await chat.ask(engine, 'What?', options, [picture]);
+    await chat.askAgain(engine, options);
+    await chat.askAgain(engine, options, 'What else?');
+    await chat.askAgain(engine, options, 'Nothing?', []);
+    const other = attach('other.png');
+    await chat.ask(engine, '', options, [other]);
+    const first = [imagePart(picture), { type: 'text', text: 'What?' }];
+    expect(requests.map(({ messages }) => messages[0].content)).toEqual([
+      first,
+      first,
+      [imagePart(picture), { type: 'text', text: 'What else?' }],
+      'Nothing?',
+      'Nothing?',
+    ]);
+    expect(requests[4].messages[2].content).toEqual([imagePart(other)]);
+    const again = new Conversation(() => {});
+    again.messages = chat.messages;
+    expect(again.messages).toEqual(chat.messages);
+  });
+
+  test('what they take is in the figures, counted where that was not done before', async () => {
+    const chat = new Conversation(() => {});
+    const { engine } = scripted({ say: 'A dog.' });
+    let visionRuns = 0;
+    Object.assign(engine, {
+      stats: () => ({ visionRuns }),
+      countMediaTokens: async () => ({ tokens: 64, width: 256, height: 256 }),
+    });
+    const { create } = engine.chat.completions;
+    Object.assign(engine.chat.completions, {
+      create: (...call: Parameters<typeof create>) => {
+        visionRuns = 2;
+        return create(...call);
+      },
+    });
+    const counted = { ...attach('counted.png'), tokens: 100 };
+    const { figures } = await chat.ask(engine, 'What?', options, [picture, counted]);
+    expect(figures).toMatchObject({ mediaTokens: 164, mediaRead: 2, mediaRemembered: 0 });
+    const second = await chat.ask(engine, 'And?', options);
+    expect(second.figures).toMatchObject({ mediaTokens: 164, mediaRead: 0, mediaRemembered: 2 });
+  });
+
+  test.each([
+    ['bad-image', 'messages[3].content[0].image_url.url', ['seen', 'unseen']],
+    ['bad-image', 'messages[1].content[0].image_url.url', ['unseen', 'seen']],
+    ['bad-image', undefined, ['seen', 'unseen']],
+    ['no-vision', undefined, ['unseen', 'unseen']],
+    ['device-lost', undefined, ['seen', 'seen']],
+  ] as const)(
+    'after %s at %s the requests that follow leave out what cannot be seen',
+    async (code, param, expected) => {
+      const chat = new Conversation(() => {});
+      const system = { ...options, system: 'Be brief.' };
+      await chat.ask(scripted({ say: 'A dog.' }).engine, 'One?', system, [picture]);
+      const failing = scripted({ fail: new QwenError(code, 'No.', { param }) });
+      await chat.ask(failing.engine, 'Two?', system, [attach('second.png')]);
+      const { engine, requests } = scripted({ say: 'Well.' });
+      await chat.ask(engine, 'Three?', system);
+      const [, one, , two, three] = requests[0].messages.map(({ content }) =>
+        typeof content === 'string' ? 'unseen' : 'seen',
+      );
+      expect([one, two]).toEqual(expected);
+      expect(three).toBe('unseen');
+      expect(chat.messages[0].content, 'the conversation keeps them').toHaveLength(2);
+    },
+  );
 });
 
 describe('tools', () => {

@@ -3,13 +3,23 @@
  * the engine's public surface and nothing of how it is drawn.
  */
 import type { EngineStats } from '../engine/types.ts';
-import type { ChatEngine, ChatRequestMessage, ChatStreamChunk, ChatToolCall } from './chat-engine.ts';
+import { type Attachment, mediaPart, messageContent, readContent } from './attachment.ts';
+import type {
+  ChatContentPart,
+  ChatEngine,
+  ChatRequestMessage,
+  ChatStreamChunk,
+  ChatToolCall,
+  MediaProgress,
+} from './chat-engine.ts';
+import { errorCode } from './error-text.ts';
 import { asToolCall, type ChatTool, NOT_RUN, runTool, type ToolRun } from './tools.ts';
 
 /** A message as OpenAI shapes it; what `<qwen-chat>.messages` gives and takes. */
 export interface ChatMessage {
   role: 'user' | 'assistant' | 'tool';
-  content: string;
+  /** Parts where pictures or videos go with the text; their `url` is a `File` or `Blob`, or an address. */
+  content: string | ChatContentPart[];
   reasoning_content?: string;
   tool_calls?: ChatToolCall[];
   /** Of the call whose result a `tool` message is. */
@@ -20,6 +30,9 @@ export interface UserTurn {
   readonly role: 'user';
   readonly id: number;
   readonly content: string;
+  readonly attachments: readonly Attachment[];
+  /** The model could not read the attachments: later requests leave them out, or they would fail too. */
+  readonly unseen?: boolean;
 }
 
 export interface AnswerTurn {
@@ -34,6 +47,8 @@ export interface AnswerTurn {
   readonly phase: AnswerPhase;
   /** When the request was sent (`performance.now()`). */
   readonly askedAt: number;
+  /** What is done before the model can read: its vision tower loads, pictures are looked at. */
+  readonly preparing?: MediaProgress;
   /** When the first thought came, and how long thinking took once it is over. */
   readonly thinkingSince?: number;
   readonly thinkingMs?: number;
@@ -66,6 +81,13 @@ export interface AnswerFigures {
   readonly promptTokens: number;
   readonly reusedTokens: number;
   readonly completionTokens: number;
+  /**
+   * Pictures and videos of the prompt: what they take of it, how many the model looked at, and how many it remembered. Of
+   * a video two frames at a time are one picture.
+   */
+  readonly mediaTokens: number;
+  readonly mediaRead: number;
+  readonly mediaRemembered: number;
 }
 
 export interface AskOptions {
@@ -98,7 +120,10 @@ export class Conversation {
   get messages(): ChatMessage[] {
     return this.turns.flatMap((turn): ChatMessage[] => {
       const { role, content } = turn;
-      if (role === 'user') return content === '' ? [] : [{ role, content }];
+      if (role === 'user') {
+        const said = messageContent(content, turn.attachments);
+        return said === '' ? [] : [{ role, content: said }];
+      }
       if (content === '' && turn.reasoning === '' && turn.calls.length === 0) return [];
       const message: ChatMessage = { role, content };
       if (turn.reasoning) message.reasoning_content = turn.reasoning;
@@ -108,11 +133,12 @@ export class Conversation {
 
   set messages(messages: readonly ChatMessage[]) {
     this.stop();
-    const results = new Map(messages.map((message) => [message.tool_call_id, message.content]));
+    const results = new Map(messages.map((message) => [message.tool_call_id, readContent(message.content ?? '').text]));
     this.turns = messages
       .filter(({ role }) => role !== 'tool')
       .map(({ role, content, reasoning_content = '', tool_calls = [] }): Turn => {
-        if (role === 'user') return { role, id: ++lastId, content };
+        const { text, attachments } = readContent(content ?? '');
+        if (role === 'user') return { role, id: ++lastId, content: text, attachments };
         const calls = tool_calls.map(({ id, function: { name, arguments: json } }): ToolRun => {
           const result = results.get(id);
           return { id, name, arguments: json, state: result === undefined ? 'not-run' : 'done', result };
@@ -120,7 +146,7 @@ export class Conversation {
         return {
           role: 'assistant',
           id: ++lastId,
-          content: content ?? '',
+          content: text,
           reasoning: reasoning_content,
           calls,
           phase: 'done',
@@ -135,17 +161,28 @@ export class Conversation {
   }
 
   /** Says `text`, and resolves with the answer, however it ended. */
-  ask(engine: ChatEngine, text: string, options: AskOptions): Promise<AnswerTurn> {
-    this.turns = [...this.turns, { role: 'user', id: ++lastId, content: text }];
+  ask(
+    engine: ChatEngine,
+    text: string,
+    options: AskOptions,
+    attachments: readonly Attachment[] = [],
+  ): Promise<AnswerTurn> {
+    this.turns = [...this.turns, { role: 'user', id: ++lastId, content: text, attachments }];
     return this.answer(engine, options);
   }
 
   /** Answers the last message of the user again, or one that replaces it. */
-  askAgain(engine: ChatEngine, options: AskOptions, text?: string): Promise<AnswerTurn> {
+  askAgain(
+    engine: ChatEngine,
+    options: AskOptions,
+    text?: string,
+    attachments: readonly Attachment[] = this.lastUserTurn?.attachments ?? [],
+  ): Promise<AnswerTurn> {
     const last = this.lastUserTurn;
     if (!last) throw new Error('There is no message to answer.');
     const before = this.turns.slice(0, this.turns.indexOf(last));
-    this.turns = [...before, text === undefined ? last : { ...last, id: ++lastId, content: text }];
+    const again: UserTurn = { ...last, attachments, unseen: undefined };
+    this.turns = [...before, text === undefined ? again : { ...again, id: ++lastId, content: text }];
     return this.answer(engine, options);
   }
 
@@ -208,7 +245,8 @@ export class Conversation {
     { thinking, system, tools = [] }: AskOptions,
     signal: AbortSignal,
   ): Promise<AnswerTurn> {
-    const messages = requestMessages(this.turns, system);
+    const shownTurns = this.turns;
+    const messages = requestMessages(shownTurns, system);
     let turn: AnswerTurn = {
       role: 'assistant',
       id: ++lastId,
@@ -244,7 +282,13 @@ export class Conversation {
                 })),
               }),
         },
-        { signal },
+        {
+          signal,
+          onMediaProgress: (preparing) => {
+            turn = { ...turn, preparing };
+            showSoon();
+          },
+        },
       );
       for await (const chunk of stream) {
         usage = chunk.usage ?? usage;
@@ -269,6 +313,12 @@ export class Conversation {
       if (phase === 'failed') error = caught;
     }
     streaming = false;
+    const unseen = unseenTurns(error, shownTurns, messages);
+    if (unseen.size > 0) {
+      this.turns = this.turns.map((each) =>
+        each.role === 'user' && unseen.has(each.id) ? { ...each, unseen: true } : each,
+      );
+    }
     const endedAt = performance.now();
     turn = { ...turn, phase, error, thinkingMs: turn.thinkingMs ?? thinkingTime(turn, endedAt) };
     if (phase !== 'calling') turn = { ...turn, calls: turn.calls.map((call) => ({ ...call, state: 'not-run' })) };
@@ -281,6 +331,7 @@ export class Conversation {
           usage,
           firstTokenAt - turn.askedAt,
           endedAt - firstTokenAt,
+          await countMedia(engine, shownTurns),
         ),
       };
     }
@@ -337,9 +388,52 @@ function requestMessages(turns: readonly Turn[], system: string): ChatRequestMes
       if (turn.reasoning) message.reasoning_content = turn.reasoning;
       return withCalls(message, turn.calls);
     }
-    return content.trim() === '' ? [] : [{ role, content }];
+    const said = role === 'user' ? messageContent(content, seenAttachments(turn)) : content;
+    return typeof said === 'string' && said.trim() === '' ? [] : [{ role, content: said }];
   });
   return system.trim() === '' ? said : [{ role: 'system', content: system }, ...said];
+}
+
+/** Ids of the messages whose attachments an error is about: sent again they would make every further request fail. */
+function unseenTurns(error: unknown, turns: readonly Turn[], messages: readonly ChatRequestMessage[]): Set<number> {
+  const code = errorCode(error);
+  const withMedia = turns.filter((turn) => seenAttachments(turn).length > 0);
+  if (code === 'no-vision') return new Set(withMedia.map(({ id }) => id));
+  if (code !== 'bad-image' && code !== 'bad-video') return new Set();
+  const [, index] = /^messages\[(\d+)\]/.exec(String((error as { param?: unknown }).param)) ?? [];
+  const place = messages
+    .slice(0, index === undefined ? messages.length : Number(index) + 1)
+    .filter(({ content }) => typeof content !== 'string').length;
+  const turn = withMedia[place - 1];
+  return new Set(turn ? [turn.id] : []);
+}
+
+function seenAttachments(turn: Turn): readonly Attachment[] {
+  return turn.role === 'user' && !turn.unseen ? turn.attachments : [];
+}
+
+interface MediaSum {
+  /** Pictures, and pairs of a video's frames. */
+  readonly pictures: number;
+  readonly tokens: number;
+}
+
+/** What the attachments of a request take of its prompt. An engine that does not count leaves the tokens at 0. */
+async function countMedia(engine: ChatEngine, turns: readonly Turn[]): Promise<MediaSum> {
+  const costs = await Promise.all(
+    turns.flatMap(seenAttachments).map(async (attachment) => {
+      if (attachment.tokens !== undefined) return attachment;
+      // An engine that is gone counts no more; the answer stands all the same.
+      return engine.countMediaTokens?.(mediaPart(attachment)).catch(() => undefined);
+    }),
+  );
+  return costs.reduce<MediaSum>(
+    (sum, cost) => ({
+      pictures: sum.pictures + Math.ceil((cost?.frames ?? 1) / 2),
+      tokens: sum.tokens + (cost?.tokens ?? 0),
+    }),
+    { pictures: 0, tokens: 0 },
+  );
 }
 
 /** An engine that was unloaded meanwhile has no figures any more; an answer stands all the same. */
@@ -354,7 +448,9 @@ function figures(
   usage: { prompt_tokens: number; completion_tokens: number } | undefined,
   firstTokenMs: number,
   restMs: number,
+  media: MediaSum,
 ): AnswerFigures {
+  const mediaRead = Math.min(media.pictures, (after?.visionRuns ?? 0) - (before?.visionRuns ?? 0));
   const completionTokens = usage?.completion_tokens ?? (after?.completionTokens ?? 0) - (before?.completionTokens ?? 0);
   return {
     decodeTokensPerSecond:
@@ -365,6 +461,9 @@ function figures(
     promptTokens: usage?.prompt_tokens ?? (after?.promptTokens ?? 0) - (before?.promptTokens ?? 0),
     reusedTokens: (after?.reusedTokens ?? 0) - (before?.reusedTokens ?? 0),
     completionTokens,
+    mediaTokens: media.tokens,
+    mediaRead,
+    mediaRemembered: media.pictures - mediaRead,
   };
 }
 

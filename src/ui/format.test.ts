@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { formatBytes, formatClock, formatDuration, formatRate } from './format.ts';
+import { formatBytes, formatClock, formatClockTime, formatDuration, formatRate } from './format.ts';
 
 test.each([
   [0, '0 B'],
@@ -24,6 +24,14 @@ test.each([
   [3_599_000, '1 h'],
   [7_800_000, '2 h 10 min'],
 ])('%d ms are %s', (ms, text) => expect(formatDuration(ms)).toBe(text));
+
+test.each([
+  [0.4, '0:00'],
+  [12, '0:12'],
+  [59.6, '1:00'],
+  [185, '3:05'],
+  [3_723, '1:02:03'],
+])('%d seconds of video are %s', (seconds, text) => expect(formatClockTime(seconds)).toBe(text));
 
 test('a ticking clock shows no decimals', () => expect(formatClock(1_600)).toBe('2 s'));
 

@@ -31,6 +31,14 @@ export function formatClock(ms: number): string {
   return ms < 9_950 ? `${Math.round(ms / 1000)} s` : formatDuration(ms);
 }
 
+/** `0:12`, `3:05`, `1:02:03`: the length of a video. */
+export function formatClockTime(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  const parts = [Math.floor(whole / 60) % 60, whole % 60];
+  if (whole >= 3600) parts.unshift(Math.floor(whole / 3600));
+  return parts.map((part, i) => (i === 0 ? String(part) : String(part).padStart(2, '0'))).join(':');
+}
+
 /** `21.4 tok/s`; a dash where there is no figure yet. */
 export function formatRate(tokensPerSecond: number): string {
   if (!(tokensPerSecond > 0)) return '–';

@@ -16,8 +16,22 @@ export const icons = {
   edit: icon(svg`<path d="m4 16 .7-3.2L13 4.5a1.4 1.4 0 0 1 2 0l.5.5a1.4 1.4 0 0 1 0 2l-8.3 8.3L4 16Z"/>`),
   close: icon(svg`<path d="m5.5 5.5 9 9m0-9-9 9"/>`),
   chevron: icon(svg`<path d="m7.5 5 5 5-5 5"/>`),
+  previous: icon(svg`<path d="m12.5 5-5 5 5 5"/>`),
   down: icon(svg`<path d="M10 4v11.5M5 10.5l5 5 5-5"/>`),
   plus: icon(svg`<path d="M10 4.5v11M4.5 10h11"/>`),
+  attach: icon(
+    svg`<path d="m15.6 9.3-5.7 5.7a3.6 3.6 0 0 1-5.1-5.1l6-6a2.4 2.4 0 0 1 3.4 3.4l-6 6a1.2 1.2 0 0 1-1.7-1.7l5.6-5.6"/>`,
+  ),
+  camera: icon(
+    svg`<path d="M3 7.5A1.5 1.5 0 0 1 4.5 6h1.8l1.2-2h5l1.2 2h1.8A1.5 1.5 0 0 1 17 7.5v7a1.5 1.5 0 0 1-1.5 1.5h-11A1.5 1.5 0 0 1 3 14.5v-7Z"/><circle cx="10" cy="10.7" r="2.8"/>`,
+  ),
+  picture: icon(
+    svg`<rect x="3" y="4" width="14" height="12" rx="1.5"/><circle cx="7" cy="8" r="1.2"/><path d="m3.5 14 4-3.5 2.5 2 3.5-4 3.2 3.5"/>`,
+  ),
+  film: icon(
+    svg`<rect x="3" y="4" width="14" height="12" rx="1.5"/><path d="M6.5 4v12M13.5 4v12M3 8h3.5M3 12h3.5M13.5 8H17M13.5 12H17"/>`,
+  ),
+  play: icon(svg`<path d="m7 5 8 5-8 5V5Z" fill="currentColor"/>`),
   bulb: icon(
     svg`<path d="M8 14.5h4M8.5 17h3"/><path d="M7.7 12.3a4.8 4.8 0 1 1 4.6 0c-.3.2-.3.5-.3.8v1.4H8v-1.4c0-.3 0-.6-.3-.8Z"/>`,
   ),

@@ -4,8 +4,10 @@ import { type AnswerTurn, isRunning, type Turn, type UserTurn } from './conversa
 import { copyText } from './copy.ts';
 import { errorBox } from './error-box.ts';
 import { errorCode } from './error-text.ts';
+import { formatDuration } from './format.ts';
 import { icons } from './icons.ts';
 import './markdown-view.ts';
+import { messageMedia } from './message-media.ts';
 import { ChatPart, define } from './part.ts';
 import { strings } from './strings.ts';
 import './thinking-block.ts';
@@ -28,9 +30,12 @@ export class MessageView extends ChatPart {
   private userMessage(turn: UserTurn): TemplateResult {
     return html`
       <article class="message user" part="message message-user" aria-label=${strings.you}>
-        <div class="bubble" part="bubble">${turn.content}</div>
+        <div class="said">
+          ${messageMedia(turn, (index) => this.tell('chat-open-media', { attachments: turn.attachments, index }))}
+          ${turn.content ? html`<div class="bubble" part="bubble">${turn.content}</div>` : nothing}
+        </div>
         <div class="actions">
-          ${this.copyButton(turn.content, strings.copyMessage)}
+          ${turn.content ? this.copyButton(turn.content, strings.copyMessage) : nothing}
           ${this.repeatable ? this.iconButton(icons.edit, strings.edit, () => this.tell('chat-edit-last')) : nothing}
         </div>
       </article>`;
@@ -64,7 +69,8 @@ export class MessageView extends ChatPart {
   private opening(turn: AnswerTurn): TemplateResult | typeof nothing {
     if (turn.phase === 'reading') {
       const waited = performance.now() - turn.askedAt;
-      return html`<p class="reading" part="waiting">${waited < 2000 ? strings.reading : strings.readingFor(Math.round(waited / 1000) * 1000)}</p>`;
+      const clock = waited < 2000 ? undefined : Math.round(waited / 1000) * 1000;
+      return html`<p class="reading" part="waiting">${waitingFor(turn, clock)}</p>`;
     }
     if (!turn.reasoning) return nothing;
     const interrupted = turn.content.trim() === '' && (turn.phase === 'stopped' || turn.phase === 'failed');
@@ -106,6 +112,12 @@ export class MessageView extends ChatPart {
       case 'worker-crashed':
       case 'disposed':
         return errorBox(error, { actions: button(strings.loadAgain, 'chat-reload') });
+      case 'bad-image':
+      case 'bad-video':
+      case 'no-vision':
+        return errorBox(error, {
+          actions: [button(strings.edit, 'chat-edit-last'), button(strings.retry, 'chat-regenerate')],
+        });
       default:
         return errorBox(error, { actions: button(strings.retry, 'chat-regenerate') });
     }
@@ -128,6 +140,17 @@ export class MessageView extends ChatPart {
   }
 }
 
+/** What is done before the first word, and for how long already. */
+function waitingFor({ preparing }: AnswerTurn, clockMs: number | undefined): string {
+  const isOver = preparing && preparing.total > 0 && preparing.loaded >= preparing.total;
+  if (!preparing || (preparing.phase === 'vision' && isOver)) {
+    return clockMs === undefined ? strings.reading : strings.readingFor(clockMs);
+  }
+  const { phase, loaded, total } = preparing;
+  const words = strings.preparing[phase](loaded, total);
+  return clockMs === undefined ? words : `${words} ${formatDuration(clockMs)}`;
+}
+
 define('qwen-message', MessageView);
 
 export const messageStyles = css`
@@ -147,8 +170,16 @@ export const messageStyles = css`
   qwen-message:first-child .message.user {
     margin-block-start: 0;
   }
-  .bubble {
+  .said {
+    display: flex;
+    flex-direction: column;
+    align-items: end;
+    gap: 6px;
     max-width: 85%;
+    min-width: 0;
+  }
+  .bubble {
+    max-width: 100%;
     min-width: 0;
     padding: 8px 14px;
     border-radius: var(--_radius);

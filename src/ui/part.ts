@@ -4,6 +4,7 @@
  * and are put together in `qwen-chat.ts`.
  */
 import { LitElement } from 'lit';
+import type { Attachment } from './attachment.ts';
 
 export abstract class ChatPart extends LitElement {
   protected override createRenderRoot(): HTMLElement {
@@ -18,7 +19,7 @@ export abstract class ChatPart extends LitElement {
 
 /** Events between the parts and the chat, with their details. */
 export interface ChatPartEvents {
-  'chat-send': [text: string];
+  'chat-send': [message: { text: string; attachments: readonly Attachment[] }];
   'chat-stop': [];
   'chat-regenerate': [];
   'chat-edit-last': [];
@@ -28,6 +29,11 @@ export interface ChatPartEvents {
   'chat-reload': [];
   'chat-clear': [];
   'chat-announce': [sentence: string];
+  'chat-focus': [];
+  'chat-attach': [files: readonly File[]];
+  'chat-detach': [item: number];
+  'chat-camera': [];
+  'chat-open-media': [shown: { attachments: readonly Attachment[]; index: number }];
 }
 
 /** Registers an element once, however often the module's code is on the page. */

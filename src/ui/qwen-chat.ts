@@ -9,15 +9,21 @@ import { property, query, state } from 'lit/decorators.js';
 import { repeat } from 'lit/directives/repeat.js';
 import type { LoadProgress, ModelInfo, ModelInput, StoreKind } from '../engine/types.ts';
 import { Announcer } from './announcer.ts';
+import { type Attachment, messageContent } from './attachment.ts';
+import './camera-dialog.ts';
+import type { CameraDialog } from './camera-dialog.ts';
 import type { ChatEngine } from './chat-engine.ts';
 import { chatStyles } from './chat-styles.ts';
 import type { Composer } from './composer.ts';
 import './composer.ts';
 import { type AnswerFigures, type AnswerTurn, type ChatMessage, Conversation } from './conversation.ts';
 import { errorBox } from './error-box.ts';
+import { FileDrop } from './file-drop.ts';
 import { FollowScroll } from './follow-scroll.ts';
 import { icons } from './icons.ts';
 import './load-progress.ts';
+import './media-dialog.ts';
+import type { MediaDialog } from './media-dialog.ts';
 import './message-view.ts';
 import { ModelLoader } from './model-loader.ts';
 import { modelName } from './model-name.ts';
@@ -26,7 +32,7 @@ import { statistics } from './statistics.ts';
 import { strings } from './strings.ts';
 import type { ChatTool } from './tools.ts';
 
-export type { ChatEngine } from './chat-engine.ts';
+export type { ChatContentPart, ChatEngine } from './chat-engine.ts';
 export type { AnswerFigures, ChatMessage } from './conversation.ts';
 export type { ChatTool } from './tools.ts';
 
@@ -84,9 +90,13 @@ export class QwenChat extends LitElement {
   }
 
   @state() private editing = false;
+  /** Files hang over the chat. */
+  @state() private dropping = false;
   @query('.log') private readonly log!: HTMLElement;
   @query('.speech') private readonly speech!: HTMLElement;
   @query('qwen-composer') private readonly composer!: Composer;
+  @query('qwen-media-dialog') private readonly mediaDialog!: MediaDialog;
+  @query('qwen-camera-dialog') private readonly camera!: CameraDialog;
 
   private readonly conversation = new Conversation(() => this.requestUpdate());
   private readonly follow = new FollowScroll(
@@ -101,9 +111,19 @@ export class QwenChat extends LitElement {
     failed: (error) => this.emit('qwen-error', { error, during: 'load' }),
   });
   private announcedEngine?: ChatEngine;
-  private draftBeforeEdit = '';
+  private draftBeforeEdit: { text: string; attachments: readonly Attachment[] } = { text: '', attachments: [] };
   /** What grows is kept in view: an answer is under way, or has just ended. */
   private following = false;
+
+  constructor() {
+    super();
+    new FileDrop(this, {
+      hovering: (over) => {
+        this.dropping = over;
+      },
+      files: (files) => void this.attach(files),
+    });
+  }
 
   /** The conversation in OpenAI's shape. Setting it replaces the conversation. */
   get messages(): ChatMessage[] {
@@ -147,15 +167,32 @@ export class QwenChat extends LitElement {
     this.focus();
   }
 
-  /** Sends `text` as if it were typed. Resolves when the answer has ended. */
+  /**
+   * Attaches pictures and videos to the message being written, as if they were dropped on the element; it says why files
+   * are not attached. Resolves when all have been looked at.
+   */
+  async attach(files: readonly File[]): Promise<void> {
+    await this.updateComplete;
+    await this.composer.attach(files.map(named));
+    this.focus();
+  }
+
+  /** Sends `text` as if it were typed; what is attached to the message being written stays there. Resolves when the answer has ended. */
   async send(text: string): Promise<void> {
-    if (!this.engine || this.conversation.busy || text.trim() === '') return;
+    await this.say(text, []);
+  }
+
+  private async say(text: string, attachments: readonly Attachment[]): Promise<void> {
+    const content = messageContent(text, attachments);
+    if (!this.engine || this.conversation.busy || (typeof content === 'string' && content.trim() === '')) return;
     const { editing } = this;
     this.editing = false;
-    this.emit('qwen-message', { message: { role: 'user', content: text } });
+    this.emit('qwen-message', { message: { role: 'user', content } });
     const { conversation, engine, askOptions } = this;
     await this.watch(
-      editing ? conversation.askAgain(engine, askOptions, text) : conversation.ask(engine, text, askOptions),
+      editing
+        ? conversation.askAgain(engine, askOptions, text, attachments)
+        : conversation.ask(engine, text, askOptions, attachments),
     );
   }
 
@@ -202,7 +239,12 @@ export class QwenChat extends LitElement {
     const { turns } = this.conversation;
     return html`
       <div class="chat" part="base"
-        @chat-send=${this.on('chat-send', (text) => this.send(text))}
+        @chat-send=${this.on('chat-send', ({ text, attachments }) => this.say(text, attachments))}
+        @chat-attach=${this.on('chat-attach', (files) => this.attach(files))}
+        @chat-detach=${this.on('chat-detach', (item) => this.composer.detach(item))}
+        @chat-camera=${() => this.camera.open()}
+        @chat-open-media=${this.on('chat-open-media', ({ attachments, index }) => this.openMedia(attachments, index))}
+        @chat-focus=${() => this.focus()}
         @chat-stop=${() => this.stop()}
         @chat-stop-loading=${() => this.loader.stop()}
         @chat-regenerate=${() => this.regenerate()}
@@ -226,10 +268,13 @@ export class QwenChat extends LitElement {
               : html`<button type="button" class="to-end" part="to-end" title=${strings.jumpToEnd}
                   aria-label=${strings.jumpToEnd} @click=${() => this.follow.toEnd()}>${icons.down}</button>`
           }
-          <qwen-composer .ready=${this.engine !== undefined} .busy=${this.conversation.busy} .thinking=${this.thinking}
+          <qwen-composer .engine=${this.engine} .busy=${this.conversation.busy} .thinking=${this.thinking}
             .editing=${this.editing}></qwen-composer>
           ${this.foot()}
         </div>
+        ${this.dropping ? html`<div class="drop-here" part="drop" aria-hidden="true">${icons.picture}${strings.dropHere}</div>` : nothing}
+        <qwen-media-dialog></qwen-media-dialog>
+        <qwen-camera-dialog></qwen-camera-dialog>
         <div class="speech hidden-but-spoken" role="status" aria-live="polite" aria-relevant="additions"></div>
       </div>`;
   }
@@ -338,15 +383,26 @@ export class QwenChat extends LitElement {
     const last = this.conversation.lastUserTurn;
     if (!last || this.conversation.busy || this.editing) return;
     this.editing = true;
-    this.draftBeforeEdit = this.composer.text;
+    const { text, attachments } = this.composer;
+    this.draftBeforeEdit = { text, attachments };
     this.composer.text = last.content;
+    this.composer.attachments = last.attachments;
     void this.composer.updateComplete.then(() => this.composer.focusField());
   }
 
   private endEdit(): void {
     if (!this.editing) return;
     this.editing = false;
-    this.composer.text = this.draftBeforeEdit;
+    this.composer.text = this.draftBeforeEdit.text;
+    this.composer.attachments = this.draftBeforeEdit.attachments;
+  }
+
+  /** Those of the conversation belong together: the arrow keys lead from one message's to the next. */
+  private openMedia(attachments: readonly Attachment[], index: number): void {
+    const said = this.conversation.turns.flatMap((turn) => (turn.role === 'user' ? turn.attachments : []));
+    const at = said.indexOf(attachments[index]);
+    if (at < 0) this.mediaDialog.open(attachments, index);
+    else this.mediaDialog.open(said, at);
   }
 
   private onKeyDown = (event: KeyboardEvent): void => {
@@ -377,6 +433,13 @@ export class QwenChat extends LitElement {
   private emit<K extends keyof QwenChatEvents>(type: K, detail: QwenChatEvents[K]): void {
     this.dispatchEvent(new CustomEvent(type, { detail, bubbles: true, composed: true }));
   }
+}
+
+/** Browsers call every pasted picture `image.png`. */
+function named(file: File): File {
+  if (file.name !== '' && file.name !== 'image.png') return file;
+  const name = file.type.startsWith('video/') ? strings.pasted.video : strings.pasted.image;
+  return new File([file], name, { type: file.type, lastModified: file.lastModified });
 }
 
 define('qwen-chat', QwenChat);

@@ -13,11 +13,19 @@ export function statistics(figures: AnswerFigures | undefined): TemplateResult {
     [strings.promptTokens, strings.tokens(figures.promptTokens)],
     [strings.reusedTokens, strings.tokens(figures.reusedTokens)],
     [strings.completionTokens, strings.tokens(figures.completionTokens)],
+    ...mediaFigure(figures),
   ];
   return html`
     <dl class="statistics" part="statistics" aria-label=${strings.statisticsOf}>
       ${rows.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}
     </dl>`;
+}
+
+/** What the prompt's pictures took, and whether the model had seen them before; nothing without any. */
+export function mediaFigure({ mediaTokens, mediaRead, mediaRemembered }: AnswerFigures): Array<[string, string]> {
+  if (mediaRead + mediaRemembered === 0) return [];
+  const how = strings.mediaRead(mediaRead, mediaRemembered);
+  return [[strings.media, mediaTokens > 0 ? `${strings.tokens(mediaTokens)}, ${how}` : how]];
 }
 
 export const statisticsStyles = css`

@@ -22,8 +22,85 @@ export const strings = {
   newChat: 'New chat',
   jumpToEnd: 'Jump to the end',
 
+  // Attachments
+  attach: 'Attach pictures or videos',
+  camera: 'Take a picture',
+  attachments: 'Attached',
+  blind: (model: string) => `${model} cannot see: it was loaded without a vision tower.`,
+  blindRemedy: 'Remove the attachments, or load the model with its mmproj file.',
+  blindAttach: 'Load it with its mmproj file to attach pictures or videos.',
+  dropHere: 'Drop pictures or videos to attach them',
+  attached: (name: string) => `${name} is attached.`,
+  removed: (name: string) => `${name} is removed.`,
+  remove: (name: string) => `Remove ${name}`,
+  openLarge: (name: string) => `Show ${name} large`,
+  lookingAtFile: 'Looking at the file…',
+  frames: (count: number) => `${formatNumber(count)} frames`,
+  costOf: (count: number, tokens: number, context: number) =>
+    `${count === 1 ? 'It takes' : 'Together they take'} ${formatNumber(tokens)} of the context’s ${formatNumber(context)} tokens.`,
+  costTooMuch: (tokens: number, context: number) =>
+    `${formatNumber(tokens)} tokens do not fit into the context of ${formatNumber(context)}. Remove some, or attach smaller ones.`,
+  dismiss: 'Dismiss',
+  wrongType: (name: string) =>
+    `${name} was not attached: it is neither a picture nor a video. PNG, JPEG, WebP, GIF, MP4 and WebM can be attached.`,
+  emptyFile: (name: string) => `${name} was not attached: it is empty.`,
+  tooMany: (name: string, most: number) =>
+    `${name} was not attached: a message takes ${most} at most. Send the others with the next one.`,
+  tooLarge: {
+    image: (name: string, most: number) =>
+      `${name} was not attached: it is larger than ${formatBytes(most)}. Make it smaller; the model sees some 16 megapixels at most.`,
+    video: (name: string, most: number) =>
+      `${name} was not attached: it is larger than ${formatBytes(most)}. Attach a shorter piece of it.`,
+  },
+  unreadable: {
+    image: (name: string) =>
+      `${name} was not attached: this browser cannot read it as a picture. It is damaged, or of another kind; save it as PNG or JPEG.`,
+    video: (name: string) =>
+      `${name} was not attached: this browser cannot play it. It is damaged, or of another kind; save it as MP4 (H.264) or WebM.`,
+  },
+  unnamed: { image: 'Picture', video: 'Video' },
+  pasted: { image: 'Pasted picture', video: 'Pasted video' },
+  unseen: 'The model could not read this, and is not shown it again.',
+
+  // Large view
+  largeView: 'Attachment',
+  previous: 'Previous',
+  next: 'Next',
+  close: 'Close (Esc)',
+  placeOf: (place: number, count: number) => `${place} of ${count}`,
+  cannotShow: (name: string) => `${name} cannot be shown here.`,
+
+  // Camera
+  cameraTitle: 'Take a picture',
+  cameraPreview: 'What the camera sees',
+  cameraStarting: 'Waiting for the camera. The browser may ask whether this page may use it.',
+  takePicture: 'Take picture',
+  takenPicture: 'The picture just taken',
+  pictureTaken: 'Picture taken.',
+  retake: 'Take another',
+  usePicture: 'Use picture',
+  switchCamera: 'Other camera',
+  cancel: 'Cancel',
+  photoName: 'Photo.jpg',
+  cameraErrors: {
+    denied:
+      'This page may not use the camera. Allow it in the browser’s settings for this page (the icon beside its address), then try again; or attach a picture as a file.',
+    none: 'There is no camera here. Connect one and try again, or attach a picture as a file.',
+    busy: 'The camera does not answer; another program may be using it. Close that one and try again.',
+    ended: 'The camera was switched off or unplugged. Try again when it is back.',
+    other: 'The camera gave no picture. Try again, or attach a picture as a file.',
+  },
+
   // Messages
   reading: 'Reading…',
+  preparing: {
+    tower: (loaded: number, total: number) =>
+      total > 0 ? `Loading the vision tower… ${Math.floor((100 * loaded) / total)} %` : 'Loading the vision tower…',
+    download: (loaded: number, total: number) =>
+      `Fetching the video… ${total > 0 ? `${formatBytes(loaded)} of ${formatBytes(total)}` : formatBytes(loaded)}`,
+    vision: (done: number, total: number) =>
+      total > 1 ? `Looking at the pictures… ${done} of ${total}` : 'Looking at the picture…',
+  },
   readingFor: (ms: number) => `Reading… ${formatDuration(ms)}`,
   thinkingFor: (clock: string) => `Thinking… ${clock}`,
   thoughtFor: (ms: number) => `Thought for ${ms < 1000 ? 'a moment' : formatDuration(ms)}`,
@@ -100,6 +177,11 @@ export const strings = {
   promptTokens: 'Prompt',
   reusedTokens: 'Reused of it',
   completionTokens: 'Answer',
+  media: 'Pictures',
+  mediaRead: (anew: number, remembered: number) => {
+    if (anew === 0) return 'from memory';
+    return remembered === 0 ? 'read anew' : `${anew} read anew, ${remembered} from memory`;
+  },
   tokens: (count: number) => `${formatNumber(count)} ${count === 1 ? 'token' : 'tokens'}`,
 
   // Errors
@@ -139,5 +221,6 @@ export const errorTitles: Record<QwenErrorCode, string> = {
   'context-overflow': 'The conversation is longer than the model’s context',
   'no-vision': 'This model cannot see images',
   'bad-image': 'This is not an image that can be read',
+  'bad-video': 'This is not a video that can be played here',
   disposed: 'The model has been unloaded',
 };

@@ -110,15 +110,22 @@ async function inChromium(model, mmproj) {
   }, CONTEXT);
   return {
     async ask({ messages, tools, thinking, expect, call }) {
-      const request = { messages, tools, enable_thinking: thinking, temperature: 0, max_tokens: LONGEST_ANSWER };
-      const message = await page.evaluate(async (request) => {
+      // As text: the types of what may cross to a page do not reach the bottom of a message.
+      const json = JSON.stringify({
+        messages,
+        tools: tools.length ? tools : null,
+        enable_thinking: thinking,
+        temperature: 0,
+        max_tokens: LONGEST_ANSWER,
+      });
+      const message = await page.evaluate(async (json) => {
+        /** @type {import('../../src/index.ts').ChatCompletionRequest & { stream?: false }} */
+        const request = JSON.parse(json);
         const { engine } = /** @type {{ engine: import('../../src/index.ts').Engine }} */ (
           /** @type {unknown} */ (globalThis)
         );
-        return (
-          await engine.chat.completions.create({ ...request, tools: request.tools.length ? request.tools : null })
-        ).choices[0].message;
-      }, request);
+        return (await engine.chat.completions.create(request)).choices[0].message;
+      }, json);
       const text = message.content ?? '';
       if (call === null) return { text, right: expect.every((part) => text.includes(part)) };
       const made = message.tool_calls?.[0]?.function;

@@ -1,5 +1,5 @@
 import { afterEach, expect, test, vi } from 'vitest';
-import { fetchImage, imageName } from './fetch-image.ts';
+import { fetchImage, mediaName } from './fetch-media.ts';
 
 afterEach(() => vi.unstubAllGlobals());
 
@@ -34,5 +34,5 @@ test('an abort ends it with the signal’s reason', async () => {
 test('a file is itself, and named', async () => {
   const file = new File(['x'], 'cat.png');
   expect(await fetchImage(file, 'url')).toBe(file);
-  expect(imageName(file)).toBe('cat.png');
+  expect(mediaName(file, 'image')).toBe('cat.png');
 });

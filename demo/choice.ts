@@ -1,0 +1,20 @@
+/** What a reader chose to load: a model, and the vision tower that goes with it. */
+import type { ModelInput } from '../src/index.ts';
+
+export interface Choice {
+  /** Undefined: the one that is loaded already. */
+  readonly model?: ModelInput;
+  readonly tower?: ModelInput;
+}
+
+/** Published towers have `mmproj` in their names. */
+export function isTower(name: string): boolean {
+  return /mmproj/i.test(name);
+}
+
+/** Shards in the order of their names, however they were picked; a tower among them is known by its name. */
+export function fromFiles(files: readonly File[]): Choice {
+  const model = files.filter(({ name }) => !isTower(name)).sort((a, b) => a.name.localeCompare(b.name));
+  const tower = files.filter(({ name }) => isTower(name));
+  return { model: model.length > 1 ? model : model[0], tower: tower[0] };
+}
