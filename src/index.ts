@@ -10,10 +10,18 @@ export type {
   EngineStats,
   LoadOptions,
   LoadProgress,
+  ModelFile,
   ModelInfo,
   ModelInput,
   StoreKind,
 } from './engine/types.ts';
 export { QwenError, type QwenErrorCode, type QwenErrorDetails } from './errors.ts';
-export type { StoredFile } from './weights/index.ts';
-export { deleteStored, listStored } from './weights/index.ts';
+export type { RememberedFiles, StoredFile } from './weights/index.ts';
+export {
+  allowFiles,
+  deleteStored,
+  forgetFiles,
+  listStored,
+  rememberedFiles,
+  rememberFiles,
+} from './weights/index.ts';

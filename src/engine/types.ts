@@ -1,11 +1,14 @@
 /** What the rooms above the engine (api, ui) and the page see of it. */
 import type { SamplingSettings } from '../text/types.ts';
-import type { ModelInput, StoreKind } from '../weights/types.ts';
+import type { ModelFile, ModelInput, StoreKind } from '../weights/types.ts';
 
-export type { ModelInput, SamplingSettings, StoreKind };
+export type { ModelFile, ModelInput, SamplingSettings, StoreKind };
 
 export interface LoadOptions {
-  /** URL of a `.gguf` (or of its first shard), URLs of all shards, a `File`/`Blob`, or several (shards). */
+  /**
+   * URL of a `.gguf` (or of its first shard), URLs of all shards, a `File`/`Blob`, or several (shards), or the
+   * `FileSystemFileHandle`s of such files. Local files are read where they lie: nothing is copied or stored.
+   */
   model: ModelInput;
   /** Vision tower (`mmproj` GGUF). */
   mmproj?: ModelInput;
@@ -13,7 +16,10 @@ export interface LoadOptions {
   contextLength?: number;
   /** Most bytes of GPU memory to use; loading fails with `out-of-memory` where the model needs more. */
   gpuMemoryBytes?: number;
-  /** Where downloaded bytes are kept. Default `'indexeddb'`, and `'none'` outside a browser. */
+  /**
+   * Where downloaded bytes are kept. Default `'indexeddb'`, and `'none'` outside a browser. `'opfs'` is the origin's
+   * private file system: one tab at a time may use a model there, and only the engine's own worker (not with `gpu`).
+   */
   store?: StoreKind;
   /** A WebGPU implementation to run on in this thread (Node: Dawn's `create([])`). Default: `navigator.gpu` in a worker. */
   gpu?: GPU;

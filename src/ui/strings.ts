@@ -207,6 +207,7 @@ export const errorTitles: Record<QwenErrorCode, string> = {
   truncated: 'The model file is incomplete',
   'file-changed': 'The file on the server has changed',
   'missing-shard': 'A part of the model is missing',
+  'permission-needed': 'The browser wants leave to read the file again',
   'quota-exceeded': 'There is no room left on this device',
   'store-unavailable': 'The browser’s storage cannot be used',
   'store-corrupt': 'Stored data is damaged',
