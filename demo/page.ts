@@ -3,7 +3,8 @@ import { customElement, query, state } from 'lit/decorators.js';
 import type { EngineStats, ModelInput, StoredFile, StoreKind } from '../src/index.ts';
 import { formatRate } from '../src/ui/format.ts';
 import { icons } from '../src/ui/icons.ts';
-import { percentResident, places } from '../src/ui/map-cells.ts';
+import { percentResident } from '../src/ui/map-cells.ts';
+import { expertsToCome } from '../src/ui/map-watch.ts';
 import type { AnswerFigures, ExpertMapEvents, QwenChat, QwenChatEvents } from '../src/ui/qwen-chat.ts';
 import { type Choice, fromFiles, isTower } from './choice.ts';
 import '../src/ui/qwen-chat.ts';
@@ -355,7 +356,7 @@ export class DemoPage extends PageElement {
   private onReady = (): void => {
     this.status = { kind: 'ready' };
     void this.readFigures().then(() => {
-      this.arriving = this.stats?.experts?.includes(places.remote) ?? false;
+      this.arriving = this.stats !== undefined && expertsToCome(this.stats) > 0;
     });
     void this.lookAround();
     // On a touch screen the keyboard would jump up.

@@ -23,7 +23,7 @@ import {
   SHARED,
 } from './map-cells.ts';
 import { FADE_MS, type MapColours, MapPainter } from './map-painter.ts';
-import { MapWatch } from './map-watch.ts';
+import { expertsToCome, MapWatch } from './map-watch.ts';
 import { define } from './part.ts';
 import { strings } from './strings.ts';
 import { themeStyles } from './theme.ts';
@@ -115,7 +115,7 @@ export class ExpertMap extends LitElement {
     const shown = this.pointed ?? this.cursor;
     return html`
       <section part="base" aria-label=${words.title}>
-        ${this.arrival(stats.experts)}
+        ${this.arrival(stats, stats.experts)}
         <div class="box" part="map">
           <canvas tabindex="0" role="application" aria-roledescription=${words.roleDescription} aria-label=${words.title}
             aria-describedby="hint" @pointermove=${this.onPointer} @pointerdown=${this.onPointer}
@@ -134,7 +134,7 @@ export class ExpertMap extends LitElement {
   }
 
   /** What is still on its way, in words. */
-  private arrival(map: Uint8Array): TemplateResult | typeof nothing {
+  private arrival(stats: EngineStats, map: Uint8Array): TemplateResult | typeof nothing {
     if (!this.watch.arriving(performance.now())) return nothing;
     const [remote] = countPlaces(map);
     const { bytesPerSecond } = this.watch;
@@ -142,9 +142,9 @@ export class ExpertMap extends LitElement {
     const parts = each > 0 ? [strings.bytesOf((map.length - remote) * each, map.length * each)] : [];
     if (bytesPerSecond > 0) {
       parts.push(strings.perSecond(bytesPerSecond));
-      if (each > 0) parts.push(strings.timeLeft((remote * each) / bytesPerSecond));
+      if (each > 0 && remote > 0) parts.push(strings.timeLeft((remote * each) / bytesPerSecond));
     }
-    return html`<p class="arriving" part="arriving">${words.arriving(remote)}
+    return html`<p class="arriving" part="arriving">${words.arriving(expertsToCome(stats))}
       <span class="quiet">${parts.join(' · ')}</span></p>`;
   }
 

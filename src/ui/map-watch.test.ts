@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { EngineStats } from '../engine/types.ts';
-import { LOOK_EVERY_MS, MapWatch } from './map-watch.ts';
+import { expertsToCome, LOOK_EVERY_MS, MapWatch } from './map-watch.ts';
 
 function figures(experts: readonly number[], rest: Partial<EngineStats> = {}): EngineStats {
   return {
@@ -59,8 +59,15 @@ test('looks often while there is news or an answer, seldom while bytes are await
   expect(watch.arriving(10_000)).toBe(true);
   expect(watch.next(70_000, false)).toBeUndefined();
   expect(watch.arriving(70_000)).toBe(false);
-  watch.see(figures([1, 2], { bytesFromNetwork: 5 }), 70_000);
+  watch.see(figures([1, 2], { bytesFromNetwork: 5, expertSlots: 1 }), 70_000);
   expect(watch.arriving(70_000)).toBe(false);
   expect(watch.next(71_000, false)).toBe(LOOK_EVERY_MS);
   expect(watch.next(73_000, false)).toBeUndefined();
+});
+
+test('experts are to come while some are on the server alone, or slots are free', () => {
+  expect(expertsToCome(figures([0, 0, 1, 2], { expertSlots: 1 }))).toBe(2);
+  expect(expertsToCome(figures([1, 1, 2, 3], { expertSlots: 3 }))).toBe(1);
+  expect(expertsToCome(figures([1, 1, 2, 3], { expertSlots: 2 }))).toBe(0);
+  expect(expertsToCome(figures([], { experts: undefined }))).toBe(0);
 });

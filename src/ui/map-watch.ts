@@ -1,6 +1,6 @@
 /** What the map learns by looking again and again: how often experts were used, how fast they come, when to look next. */
 import type { EngineStats } from '../engine/types.ts';
-import { places } from './map-cells.ts';
+import { countPlaces, places } from './map-cells.ts';
 
 /** While figures change, the engine is asked so often. */
 export const LOOK_EVERY_MS = 250;
@@ -36,9 +36,9 @@ export class MapWatch {
     return this.#uses[index] ?? 0;
   }
 
-  /** Experts still come from the server; false once nothing has come for a minute, as where nothing is stored. */
+  /** Experts still come; false once nothing has come for a minute, as where nothing is stored and all slots are taken. */
   arriving(now: number): boolean {
-    return (this.#last?.experts?.includes(places.remote) ?? false) && now - this.#newsAt < WAIT_FOR_BYTES_MS;
+    return this.#last !== undefined && expertsToCome(this.#last) > 0 && now - this.#newsAt < WAIT_FOR_BYTES_MS;
   }
 
   /** From the network; 0 until known. */
@@ -54,6 +54,13 @@ export class MapWatch {
     if (active || now - this.#newsAt < NEWS_KEEP_MS) return LOOK_EVERY_MS;
     return this.arriving(now) ? LOOK_SELDOM_MS : undefined;
   }
+}
+
+/** Experts that are on the server alone, or else those for which slots are free. */
+export function expertsToCome({ experts, expertSlots }: EngineStats): number {
+  if (!experts) return 0;
+  const [remote, , resident, inUse] = countPlaces(experts);
+  return remote > 0 ? remote : Math.max(0, expertSlots - resident - inUse);
 }
 
 /** Experts that passes have asked for. */
