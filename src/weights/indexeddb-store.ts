@@ -7,7 +7,7 @@
  */
 import { createStore, del, entries, get, set, type UseStore } from 'idb-keyval';
 import { QwenError } from '../errors.ts';
-import { freeBytes, isQuotaError, quotaExceeded, requestPersistence } from './quota.ts';
+import { freeBytes, isQuotaError, quotaExceeded, requestPersistence, storeWork } from './quota.ts';
 import {
   bytesOfChunks,
   type ChunkFile,
@@ -187,12 +187,8 @@ function everyKeyUnder(prefix: readonly string[]): IDBKeyRange {
   return IDBKeyRange.bound([...prefix], [...prefix, []]); // An array sorts after any string or number.
 }
 
-async function available<T>(work: Promise<T>): Promise<T> {
-  try {
-    return await work;
-  } catch (error) {
-    throw isQuotaError(error) ? quotaExceeded('the list of files', 0, await freeBytes()) : unavailable(error);
-  }
+function available<T>(work: Promise<T>): Promise<T> {
+  return storeWork(work, unavailable);
 }
 
 function unavailable(cause: unknown): QwenError {

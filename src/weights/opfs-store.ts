@@ -10,7 +10,7 @@ import { type Remote, transfer, wrap } from 'comlink';
 import { createStore, del, entries, get, set, type UseStore, update } from 'idb-keyval';
 import { QwenError } from '../errors.ts';
 import { OPFS_FOLDER, type OpfsFiles, RELEASE_CHANNEL } from './opfs-files.ts';
-import { freeBytes, isQuotaError, quotaExceeded, requestPersistence } from './quota.ts';
+import { freeBytes, isQuotaError, quotaExceeded, requestPersistence, storeWork } from './quota.ts';
 import {
   bytesOfChunks,
   type ChunkFile,
@@ -281,12 +281,8 @@ async function opened(work: Promise<void>, url: string): Promise<void> {
   }
 }
 
-async function available<T>(work: Promise<T>): Promise<T> {
-  try {
-    return await work;
-  } catch (error) {
-    throw isQuotaError(error) ? quotaExceeded('the list of files', 0, await freeBytes()) : unavailable(error);
-  }
+function available<T>(work: Promise<T>): Promise<T> {
+  return storeWork(work, unavailable);
 }
 
 function unavailable(cause: unknown): QwenError {

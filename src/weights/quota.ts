@@ -53,3 +53,12 @@ export function quotaExceeded(file: string, needed: number, free: number | undef
 function megabytes(bytes: number): string {
   return `${Math.ceil(bytes / 1e6)} MB`;
 }
+
+/** Waits for what a store does, and says in our words why it failed. @param unavailable for all but a lack of room */
+export async function storeWork<T>(work: Promise<T>, unavailable: (cause: unknown) => QwenError): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw isQuotaError(error) ? quotaExceeded('the list of files', 0, await freeBytes()) : unavailable(error);
+  }
+}
