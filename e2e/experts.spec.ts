@@ -1,18 +1,16 @@
 /** A model of experts is chatted with while they still come, and the map shows where they are. */
-import { createRequire } from 'node:module';
 import { expect, type Page, test } from 'playwright/test';
+import { formatBytes } from '../src/ui/format.ts';
 import { startTestServer, type TestServer } from '../tools/test-server.ts';
+import { expectAccessible, OF_PAGES } from './accessible.ts';
 import { answers, chatABit, composer, expectReady, openDemo, openPanel, statusLine, thinkingOff } from './demo-page.ts';
-import { talkativeModel } from './talkative-model.ts';
+import { manyExperts } from './talkative-model.ts';
 
-const axePath = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 const PATH = '/experts.gguf';
-const { bytes } = await talkativeModel('moe-f16');
-/** Of the fixture: layers × experts. */
-const EXPERTS = 4 * 9;
-/** Of one connection; four run at once. What a layer's experts weigh comes in seconds. */
-const SLOW = { bytesPerSecond: 100_000 };
-const SLOWER = { bytesPerSecond: 30_000 };
+const { bytes, layers, experts } = await manyExperts();
+const EXPERTS = layers * experts;
+/** Of one connection; four run at once. Some seconds for what is shared, and more for the experts. */
+const SLOW = { bytesPerSecond: 250_000 };
 
 /** One look of the map, and the bytes of the canvas after it. */
 interface Look {
@@ -57,19 +55,9 @@ const looksOf = (page: Page): Promise<Look[]> => page.evaluate(() => globalThis.
 const remote = ({ places }: Look) => places.filter((place) => place === 0).length;
 const model = () => ({ model: server.url(PATH) });
 
-async function expectAccessible(page: Page): Promise<void> {
-  await page.addScriptTag({ path: axePath });
-  const violations = await page.evaluate(async () => {
-    const { axe } = window as unknown as { axe: typeof import('axe-core') };
-    const results = await axe.run(document, { resultTypes: ['violations'] });
-    return results.violations.map(({ id, nodes }) => ({ id, nodes: nodes.map(({ html }) => html.slice(0, 200)) }));
-  });
-  expect(violations).toEqual([]);
-}
-
 async function expectAllResident(page: Page): Promise<void> {
   await expect
-    .poll(async () => (await looksOf(page)).at(-1)?.places.filter((place) => place >= 2).length)
+    .poll(async () => (await looksOf(page)).at(-1)?.places.filter((place) => place >= 2).length, { timeout: 120_000 })
     .toBe(EXPERTS);
 }
 
@@ -77,14 +65,14 @@ test('a chat begins before the download ends, and the map shows the experts come
   server.behave(PATH, SLOW);
   await openDemo(page, model());
   await expectReady(page);
-  // Requests from now on are so slow that the next steps come before their end on any machine.
-  server.behave(PATH, SLOWER);
   const atReady = server.count().bodyBytes;
-  expect(atReady, 'bytes sent when the model was ready').toBeLessThan(0.9 * bytes.length);
+  expect(atReady, 'bytes sent when the model was ready').toBeLessThan(0.7 * bytes.length);
   const arriving = page.getByRole('region', { name: 'Experts on their way' });
   await expect(arriving).toContainText(/You can chat already\..* still on the way/);
-  await expect(arriving).toContainText(/[\d.]+ [KM]?B of 1\.\d MB/);
+  await expect(arriving).toContainText(/[\d.]+ [KM]?B of 14\.2 MB/);
   await expect(statusLine(page)).toContainText(/\d+ % resident/);
+
+  await expectAccessible(page);
 
   await thinkingOff(page);
   await composer(page).fill('Which of you speaks?');
@@ -97,31 +85,17 @@ test('a chat begins before the download ends, and the map shows the experts come
     )
     .toBe(true);
   expect(server.count().bodyBytes, 'bytes sent while it works').toBeLessThan(bytes.length);
-  await expectAccessible(page);
 
-  server.behave(PATH);
   const words = answers(page).locator('qwen-markdown');
   await expect(words, 'the first words').not.toBeEmpty();
+  server.behave(PATH);
   await expect.poll(async () => (await looksOf(page)).some(({ places }) => places.includes(3)), 'in use').toBe(true);
   await page.getByRole('button', { name: 'Stop' }).click();
-  await expectAllResident(page);
-  await expect(arriving, 'it is gone when all is there').toBeHidden();
-  await expect(statusLine(page)).not.toContainText('resident');
-
   const looks = await looksOf(page);
   const missing = looks.map(remote);
   expect(missing, 'experts only come').toEqual([...missing].sort((a, b) => b - a));
   expect(new Set(looks.map(({ places }) => places.join(''))).size, 'different maps').toBeGreaterThan(3);
   expect(new Set(looks.map(({ drawn }) => drawn)).size, 'different pictures of it').toBeGreaterThan(3);
-
-  await statusLine(page).click();
-  const figures = page.getByRole('region', { name: 'Statistics' });
-  await expect(figures).toContainText(/Found in GPU memory\s*[\d.]+ % of \d+ wanted/);
-  await expect(figures).toContainText(/Waited\s*.+ for \d+ experts/);
-  await expect(figures).toContainText(/Waited for from the server\s*[\d.]+ [KM]B/);
-  await figures.getByText('As a table').click();
-  await expect(figures.getByRole('row')).toHaveCount(5);
-  await expectAccessible(page);
 });
 
 test('cells are told by pointer and by keys', async ({ page }) => {
@@ -135,12 +109,12 @@ test('cells are told by pointer and by keys', async ({ page }) => {
   await expect(spoken).toContainText('Layer 0, expert 0: in GPU memory');
   await page.keyboard.press('ArrowDown');
   await page.keyboard.press('End');
-  await expect(spoken).toContainText('Layer 1, expert 8: in GPU memory, about 49 KB, not seen in use yet');
+  await expect(spoken).toContainText('Layer 1, expert 71: in GPU memory, about 49.2 KB, not seen in use yet');
   await page.keyboard.press('Home');
   await expect(spoken).toHaveText('Layer 1, what all tokens share: in GPU memory');
-  // Cells are 14 pixels, after 14 for the shared parts.
-  await map.hover({ position: { x: 14 + 2 * 14 + 5, y: 3 * 14 + 5 } });
-  await expect(page.locator('qwen-expert-map .readout')).toContainText('Layer 3, expert 2: in GPU memory');
+  const { width, height } = (await map.boundingBox())!;
+  await map.hover({ position: { x: width - 3, y: height - 3 } });
+  await expect(page.locator('qwen-expert-map .readout')).toContainText('Layer 3, expert 71: in GPU memory');
 });
 
 test('the next visit has the experts from this device, and deleting the model gives their room back', async ({
@@ -153,7 +127,7 @@ test('the next visit has the experts from this device, and deleting the model gi
   await expect(async () => {
     await page.keyboard.press('Escape'); // Each opening looks anew.
     const dialog = await openPanel(page, /^Storage/);
-    await expect(dialog.locator('li .figure')).toHaveText('5.1 MB', { timeout: 1000 });
+    await expect(dialog.locator('li .figure')).toHaveText(formatBytes(bytes.length), { timeout: 1000 });
   }, 'all is stored').toPass();
   await page.keyboard.press('Escape');
 
@@ -225,13 +199,7 @@ for (const [scheme, viewport] of [
       expect(box.height).toBe(240);
       expect(box.width, 'a pixel for a cell').toBe(14 + 512);
       await expect(page.locator('qwen-expert-map')).toContainText(/217 GB · \d+ MB\/s · .* left/);
-      await page.addScriptTag({ path: axePath });
-      const violations = await page.evaluate(async () => {
-        const { axe } = window as unknown as { axe: typeof import('axe-core') };
-        const results = await axe.run(document.querySelector('qwen-expert-map')!, { resultTypes: ['violations'] });
-        return results.violations.map(({ id, nodes }) => ({ id, nodes: nodes.map(({ html }) => html.slice(0, 200)) }));
-      });
-      expect(violations).toEqual([]);
+      await expectAccessible(page, OF_PAGES);
       const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       expect(overflow, 'pixels of the page beyond the window').toBeLessThanOrEqual(0);
     });
