@@ -1,7 +1,7 @@
 /** Experts that are not all in GPU memory: the same bits as with all of them, and no more traffic than is needed. */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { fixture } from '../../tools/testing/fixtures.ts';
-import { openTestGpu } from '../../tools/testing/kernels.ts';
+import { openTestGpu, testCapabilities } from '../../tools/testing/kernels.ts';
 import { QwenError } from '../errors.ts';
 import { createPolicy, expertPlaces } from '../experts/index.ts';
 import type { Gpu } from '../gpu/index.ts';
@@ -121,12 +121,15 @@ function expectSame(found: Answer, all: Answer): void {
   }
 }
 
-const VARIANTS = [
-  { title: 'f32', f16: false, without: [] },
-  { title: 'f16', f16: true, without: [] },
-  { title: 'f32 without subgroups', f16: false, without: ['subgroups'] },
-  { title: 'f16 without subgroups', f16: true, without: ['subgroups'] },
-] as const;
+const capabilities = await testCapabilities();
+const VARIANTS = (
+  [
+    { title: 'f32', f16: false, without: [] },
+    { title: 'f16', f16: true, without: [] },
+    { title: 'f32 without subgroups', f16: false, without: ['subgroups'] },
+    { title: 'f16 without subgroups', f16: true, without: ['subgroups'] },
+  ] as const
+).filter(({ f16 }) => capabilities.f16 || !f16);
 
 describe.each(Object.keys(MODELS))('%s', (name) => {
   describe.each(name === 'moe-q4_k_m' ? VARIANTS : VARIANTS.slice(0, 1))('in $title', (variant) => {
