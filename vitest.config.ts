@@ -8,8 +8,8 @@ const GPU_TESTS = 'src/{gpu,kernels,model,experts,engine}/**/*.test.ts';
 /** Tests that need a browser for another reason: the DOM, IndexedDB, workers. */
 const BROWSER_TESTS = 'src/**/*.browser.test.ts';
 
-/** Minutes of prompts on SwiftShader, for bookkeeping that no adapter changes: in Node only, where there is an adapter. */
-const NODE_IF_POSSIBLE = 'src/engine/prefix-cache.test.ts';
+/** Minutes on SwiftShader, for bookkeeping that no adapter changes: in Node only, where there is an adapter. */
+const NODE_IF_POSSIBLE = ['prefix-cache', 'full-width', 'memory-plan'].map((name) => `src/engine/${name}.test.ts`);
 
 const [adapter, browser] = await Promise.all([findDawnAdapter(), findBrowser()]);
 if (f16Required() && !adapter?.f16) throw new Error(`No adapter with shader-f16 for the f16 kernels. ${F16_REMEDY}`);
@@ -47,7 +47,7 @@ if (browser !== undefined) {
     test: {
       name: 'chromium',
       include: [GPU_TESTS, BROWSER_TESTS],
-      exclude: adapter === undefined ? [] : [NODE_IF_POSSIBLE],
+      exclude: adapter === undefined ? [] : NODE_IF_POSSIBLE,
       testTimeout: 300_000,
       hookTimeout: 300_000,
       sequence: { groupOrder: 2 },

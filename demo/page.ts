@@ -3,7 +3,9 @@ import { customElement, query, state } from 'lit/decorators.js';
 import type { EngineStats, ModelInput, StoredFile, StoreKind } from '../src/index.ts';
 import { formatRate } from '../src/ui/format.ts';
 import { icons } from '../src/ui/icons.ts';
-import type { AnswerFigures, QwenChat, QwenChatEvents } from '../src/ui/qwen-chat.ts';
+import { percentResident } from '../src/ui/map-cells.ts';
+import { expertsToCome } from '../src/ui/map-watch.ts';
+import type { AnswerFigures, ExpertMapEvents, QwenChat, QwenChatEvents } from '../src/ui/qwen-chat.ts';
 import { type Choice, fromFiles, isTower } from './choice.ts';
 import '../src/ui/qwen-chat.ts';
 import { type Device, examineDevice } from './device.ts';
@@ -39,6 +41,9 @@ export class DemoPage extends PageElement {
   @state() private stats?: EngineStats;
   /** Of the last answer. */
   @state() private figures?: AnswerFigures;
+  /** Experts still come from the server. */
+  @state() private arriving = false;
+  @state() private answering = false;
   @state() private panel?: Panel;
   @state() private statistics = false;
   @state() private toolsAllowed = readSettings().tools;
@@ -55,7 +60,7 @@ export class DemoPage extends PageElement {
     narrow.addEventListener('change', this.onNarrow);
     document.addEventListener('keydown', this.onKeyDown);
     for (const type of ['dragover', 'dragleave', 'drop'] as const) window.addEventListener(type, this.onDrag);
-    this.figuresTimer = setInterval(() => this.chat?.busy && this.readFigures(), FIGURES_EVERY_MS);
+    this.figuresTimer = setInterval(() => this.chat?.busy && void this.readFigures(), FIGURES_EVERY_MS);
     void this.start();
   }
 
@@ -83,12 +88,14 @@ export class DemoPage extends PageElement {
           <button class="status-line" title=${strings.showStatistics} aria-expanded=${this.statistics} aria-controls="statistics-panel"
             @click=${this.toggleStatistics}>${this.statusLine()}${icons.chevron}</button>
         </header>
-        <div id="statistics-panel" class="panel" ?hidden=${!this.statistics} role="region" aria-label=${strings.statistics} tabindex="0">
+        <div id="statistics-panel" class="panel" ?hidden=${!this.statistics && !this.arriving} role="region"
+          aria-label=${this.statistics ? strings.statistics : strings.arriving} tabindex="0">
           ${
             this.statistics
               ? html`<demo-statistics .info=${this.ready?.info} .stats=${this.stats} .figures=${this.figures}></demo-statistics>`
               : nothing
           }
+          ${this.expertMap()}
         </div>
         ${webgpu === 'ok' ? this.conversation() : this.withoutWebGpu(strings.noWebGpu[webgpu])}
       </main>
@@ -124,6 +131,14 @@ export class DemoPage extends PageElement {
           <button class="button primary" @click=${() => this.open('models')}>${strings.chooseModel}</button>
         </div>
       </qwen-chat>`;
+  }
+
+  /** Kept while the panel is closed, for what it has counted; unseen, it does not look at the engine. */
+  private expertMap(): TemplateResult | typeof nothing {
+    const { ready } = this;
+    if (!ready || ready.info.experts === 0) return nothing;
+    return html`<qwen-expert-map .engine=${ready} .active=${this.answering} .compact=${!this.statistics}
+      @qwen-experts=${this.onExperts}></qwen-expert-map>`;
   }
 
   private withoutWebGpu({ title, text }: { title: string; text: string }): TemplateResult {
@@ -215,8 +230,9 @@ export class DemoPage extends PageElement {
       default: {
         const rate =
           this.stats && this.stats.decodeTokensPerSecond > 0 ? formatRate(this.stats.decodeTokensPerSecond) : '';
-        const facts = [ready?.info.quantization, rate].filter(Boolean).join(' · ');
-        return html`<b>${name}</b><span class="quiet">${facts}</span>`;
+        const resident = percentResident(this.stats?.experts ?? new Uint8Array());
+        const facts = [ready?.info.quantization, resident < 100 ? strings.resident(resident) : '', rate];
+        return html`<b>${name}</b><span class="quiet">${facts.filter(Boolean).join(' · ')}</span>`;
       }
     }
   }
@@ -275,6 +291,8 @@ export class DemoPage extends PageElement {
     this.status = { kind: 'loading' };
     this.stats = undefined;
     this.figures = undefined;
+    this.arriving = false;
+    this.answering = false;
     if (typeof model === 'string' && model !== embeddedModel.url) {
       rememberAddress(model);
       if (tower === undefined || typeof tower === 'string') rememberTower(model, tower);
@@ -317,7 +335,7 @@ export class DemoPage extends PageElement {
 
   private toggleStatistics = (): void => {
     this.statistics = !this.statistics;
-    this.readFigures();
+    void this.readFigures();
   };
 
   private open(panel: Panel): void {
@@ -329,16 +347,12 @@ export class DemoPage extends PageElement {
     if (panel !== 'menu') void this.lookAround();
   }
 
-  private readFigures(): void {
-    const engine = this.chat?.engine;
-    if (!engine) return;
-    // An engine that has just been lost has no figures; the chat itself says so.
-    new Promise<EngineStats>((resolve) => resolve(engine.stats())).then(
-      (stats) => {
-        this.stats = stats;
-      },
-      () => {},
-    );
+  private async readFigures(): Promise<void> {
+    try {
+      this.stats = await this.chat?.engine?.stats();
+    } catch {
+      // An engine that has just been lost has no figures; the chat itself says so.
+    }
   }
 
   private onProgress = ({ detail }: CustomEvent<QwenChatEvents['qwen-load-progress']>): void => {
@@ -349,7 +363,9 @@ export class DemoPage extends PageElement {
 
   private onReady = (): void => {
     this.status = { kind: 'ready' };
-    this.readFigures();
+    void this.readFigures().then(() => {
+      this.arriving = this.stats !== undefined && expertsToCome(this.stats) > 0;
+    });
     void this.lookAround();
     // On a touch screen the keyboard would jump up.
     if (document.activeElement === document.body && matchMedia('(pointer: fine)').matches) this.chat?.focus();
@@ -357,11 +373,20 @@ export class DemoPage extends PageElement {
 
   private onMessage = ({ detail }: CustomEvent<QwenChatEvents['qwen-message']>): void => {
     if (detail.figures) this.figures = detail.figures;
-    this.readFigures();
+    this.answering = detail.message.role === 'user';
+    void this.readFigures();
+  };
+
+  private onExperts = ({ detail }: CustomEvent<ExpertMapEvents['qwen-experts']>): void => {
+    this.stats = detail.stats;
+    const complete = this.arriving && !detail.arriving;
+    this.arriving = detail.arriving;
+    if (complete) void this.lookAround();
   };
 
   private onError = ({ detail }: CustomEvent<QwenChatEvents['qwen-error']>): void => {
     if (detail.during === 'load') this.status = { kind: 'failed' };
+    else this.answering = false;
     void this.lookAround();
   };
 

@@ -21,6 +21,8 @@ export const strings = {
   loading: (name: string, percent?: number) => `Loading ${name}${percent === undefined ? '' : ` · ${percent} %`}`,
   loadFailed: (name: string) => `${name} could not be loaded`,
   loadStopped: (name: string) => `${name} is not loaded`,
+  resident: (percent: number) => `${percent} % resident`,
+  arriving: 'Experts on their way',
   showStatistics: 'Show statistics',
 
   // Before the first message

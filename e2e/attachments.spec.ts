@@ -1,12 +1,10 @@
 /** Pictures and videos in the chat element, with a scripted double in place of the engine. */
-import { createRequire } from 'node:module';
 import { expect, type Page, test } from 'playwright/test';
 import type { QwenChat } from '../src/ui/qwen-chat.ts';
 import { findBrowser, launchOptions } from '../tools/browser.mjs';
+import { expectAccessible, OF_PAGES } from './accessible.ts';
 import { chips, choose, clip, drop, expectAttached, mediaFigure, paste, picture, thumbnails } from './attach.ts';
 import { type Script, scriptedEngine } from './scripted-engine.ts';
-
-const axePath = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 
 // A camera that shows a moving pattern. Whether a page may use it is up to each test.
 const browser = await findBrowser();
@@ -533,16 +531,7 @@ for (const scheme of ['light', 'dark'] as const) {
       for (const [name, enter] of Object.entries(states)) {
         test(`${name}, nothing bars the way and nothing overflows`, async ({ page }) => {
           await enter(page);
-          await page.addScriptTag({ path: axePath });
-          const violations = await page.evaluate(async () => {
-            const { axe } = window as unknown as { axe: typeof import('axe-core') };
-            const results = await axe.run(document, { resultTypes: ['violations'] });
-            return results.violations.map(({ id, nodes }) => ({
-              id,
-              nodes: nodes.map(({ html }) => html.slice(0, 200)),
-            }));
-          });
-          expect(violations.filter(({ id }) => id !== 'page-has-heading-one' && id !== 'heading-order')).toEqual([]);
+          await expectAccessible(page, OF_PAGES);
           const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
           expect(overflow).toBeLessThanOrEqual(0);
           await expect(composer(page)).toBeInViewport();

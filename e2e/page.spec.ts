@@ -1,8 +1,6 @@
 /** The page around the chat: its panels, and what it says where models cannot run. What a model answers is tested elsewhere. */
-import { createRequire } from 'node:module';
 import { expect, type Page, test } from 'playwright/test';
-
-const axePath = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
+import { expectAccessible } from './accessible.ts';
 
 const READY = 'The tiny model is ready';
 
@@ -11,16 +9,6 @@ async function openPanel(page: Page, name: string | RegExp): Promise<void> {
   if (await menu.isVisible()) await menu.click();
   await page.locator('.sidebar').getByRole('button', { name }).click();
   await expect(page.getByRole('dialog')).toBeVisible();
-}
-
-async function expectAccessible(page: Page): Promise<void> {
-  await page.addScriptTag({ path: axePath });
-  const violations = await page.evaluate(async () => {
-    const { axe } = window as unknown as { axe: typeof import('axe-core') };
-    const results = await axe.run(document, { resultTypes: ['violations'] });
-    return results.violations.map(({ id, nodes }) => ({ id, nodes: nodes.map(({ html }) => html.slice(0, 200)) }));
-  });
-  expect(violations).toEqual([]);
 }
 
 test('it asks nobody but its own server', async ({ page, baseURL }) => {

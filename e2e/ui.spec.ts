@@ -1,10 +1,8 @@
 /** The chat element alone, with a scripted double in place of the engine: nothing here needs a model or a GPU. */
-import { createRequire } from 'node:module';
 import { expect, type Page, test } from 'playwright/test';
 import type { QwenChat } from '../src/ui/qwen-chat.ts';
+import { expectAccessible, OF_PAGES } from './accessible.ts';
 import { type Script, scriptedEngine } from './scripted-engine.ts';
-
-const axePath = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 
 const answer = [
   'A **hash table** keeps pairs. See [more](https://more.example/).\n\n## Steps\n\n1. hash\n2. look\n\n',
@@ -381,17 +379,7 @@ for (const scheme of ['light', 'dark'] as const) {
       for (const [name, enter] of Object.entries(states)) {
         test(`${name}, nothing bars the way and nothing overflows`, async ({ page }) => {
           await enter(page);
-          await page.addScriptTag({ path: axePath });
-          const violations = await page.evaluate(async () => {
-            const { axe } = window as unknown as { axe: typeof import('axe-core') };
-            const results = await axe.run(document, { resultTypes: ['violations'] });
-            return results.violations.map(({ id, nodes }) => ({
-              id,
-              nodes: nodes.map(({ html }) => html.slice(0, 200)),
-            }));
-          });
-          // A page that holds nothing but the element has no heading of its own.
-          expect(violations.filter(({ id }) => id !== 'page-has-heading-one' && id !== 'heading-order')).toEqual([]);
+          await expectAccessible(page, OF_PAGES);
           const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
           expect(overflow).toBeLessThanOrEqual(0);
         });

@@ -8,7 +8,7 @@
 //   grid: (⌈T·r / ROWS⌉, kv heads of this binding, splits)
 //   source: qwen35.md §2.1; online softmax: arXiv 1805.02867; splits: flash-decoding
 import package::lib::kv_cache::unpack_kv;
-import package::lib::step::step;
+import package::lib::step::{halted, step};
 import constants::{LANES, ROWS};
 
 const TILE = LANES; // keys
@@ -42,6 +42,9 @@ var<workgroup> totals: array<f32, ROWS>;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  if (halted()) {
+    return;
+  }
   let share = params.heads / params.kv_heads;
   let rows = params.tokens * share;
   let first_row = group.x * u32(ROWS);

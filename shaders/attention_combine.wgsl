@@ -4,6 +4,7 @@
 //   workgroup: one head of one t, D / 4 lanes; grid: (T·n_head)
 //   source: qwen35.md §2.1
 import package::lib::activations::sigmoid4;
+import package::lib::step::halted;
 import constants::LANES;
 
 struct Params {
@@ -22,6 +23,9 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
+  if (halted()) {
+    return;
+  }
   var m = sums[group.x].x;
   for (var s = 1u; s < params.splits; s++) {
     m = max(m, sums[s * groups.x + group.x].x);

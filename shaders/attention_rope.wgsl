@@ -8,7 +8,7 @@
 //   source: qwen35.md §2.1. cos and sin come from the CPU in float64: WGSL promises no accuracy for large angles.
 import package::lib::kv_cache::pack_kv;
 import package::lib::reduce::workgroup_sum;
-import package::lib::step::step;
+import package::lib::step::{halted, step};
 import constants::{LANES, ROTARY};
 
 struct Params {
@@ -41,6 +41,9 @@ fn main(
   @builtin(workgroup_id) group: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
+  if (halted()) {
+    return;
+  }
   let t = group.y;
   let head = group.x;
   let is_query = head < params.query_heads;

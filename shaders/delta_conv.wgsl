@@ -8,6 +8,7 @@
 //   source: qwen35.md §2.2, steps 2, 3 and 5
 import package::lib::activations::{sigmoid, silu, softplus};
 import package::lib::reduce::workgroup_sum;
+import package::lib::step::halted;
 import constants::LANES;
 
 struct Params {
@@ -34,6 +35,9 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
+  if (halted()) {
+    return;
+  }
   let head = group.x;
   let t = group.y;
   let row = groups.x * u32(LANES); // C in vec4s

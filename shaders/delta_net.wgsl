@@ -7,6 +7,7 @@
 //   grid: (⌈D·SPLIT / LANES⌉, Hv)
 //   also moves the convolution's state on: its last three inputs
 //   source: qwen35.md §2.2, steps 4 and 6; arXiv 2412.06464
+import package::lib::step::halted;
 import constants::{DIM, LANES, SPLIT};
 @if(subgroups) enable subgroups;
 
@@ -42,6 +43,9 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
+  if (halted()) {
+    return;
+  }
   let h = group.y;
   let column = (group.x * u32(LANES) + lane) / u32(SPLIT);
   let first = (lane % u32(SPLIT)) * u32(KEYS); // of this lane's keys, in vec4s

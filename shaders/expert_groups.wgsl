@@ -1,7 +1,9 @@
 // Sorts the routed pairs of a pass by slot and cuts each slot's run into tiles for the expert matmul.
 //   slots [pairs] u32 · routing: max_tiles × vec4u (slot, first in order, count, 0), then `order` [pairs] u32, pairs by slot
+//   Pairs whose expert is in no slot, or not in this wave, have a slot beyond all and are left out.
 //   Within a slot the order is that of arrival, which differs from run to run; each pair's product does not depend on it.
 //   one workgroup
+import package::lib::step::halted;
 import constants::{LANES, SLOTS, TILE};
 
 struct Params {
@@ -24,12 +26,17 @@ var<workgroup> places: array<atomic<u32>, SLOTS>;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(local_invocation_index) lane: u32) {
+  if (halted()) {
+    return;
+  }
   for (var s = lane; s < u32(SLOTS); s += u32(LANES)) {
     atomicStore(&counts[s], 0u);
   }
   workgroupBarrier();
   for (var p = lane; p < params.pairs; p += u32(LANES)) {
-    atomicAdd(&counts[min(slots[p], u32(SLOTS) - 1u)], 1u);
+    if (slots[p] < u32(SLOTS)) {
+      atomicAdd(&counts[slots[p]], 1u);
+    }
   }
   workgroupBarrier();
   if (lane == 0u) {
@@ -50,6 +57,8 @@ fn main(@builtin(local_invocation_index) lane: u32) {
   }
   workgroupBarrier();
   for (var p = lane; p < params.pairs; p += u32(LANES)) {
-    routing[4u * params.max_tiles + atomicAdd(&places[min(slots[p], u32(SLOTS) - 1u)], 1u)] = p;
+    if (slots[p] < u32(SLOTS)) {
+      routing[4u * params.max_tiles + atomicAdd(&places[slots[p]], 1u)] = p;
+    }
   }
 }

@@ -4,6 +4,7 @@
 //   source: qwen35.md §2.2, step 7
 import package::lib::activations::silu;
 import package::lib::reduce::workgroup_sum;
+import package::lib::step::halted;
 import constants::LANES;
 
 struct Params {
@@ -18,6 +19,9 @@ struct Params {
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  if (halted()) {
+    return;
+  }
   let at = group.x * u32(LANES) + lane;
   let v = o[at];
   let mean = workgroup_sum(dot(v, v), lane) / f32(LANES * 4);

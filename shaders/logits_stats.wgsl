@@ -3,6 +3,7 @@
 //   logits [n] f32 · partials [groups] (maximum, sum) · histograms [2·BINS] u32 · output: its counts
 //   workgroup: a segment of SEGMENT logits
 import package::lib::reduce::{workgroup_max, workgroup_sum};
+import package::lib::step::halted;
 import constants::{LANES, SEGMENT};
 
 struct Params {
@@ -22,6 +23,9 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
+  if (halted()) {
+    return;
+  }
   let first = group.x * u32(SEGMENT);
   let end = min(first + u32(SEGMENT), params.count);
   var most = -3.4e38;

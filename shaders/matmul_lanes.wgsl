@@ -8,6 +8,7 @@
 //   experts: tile z of `routing` (see expert_groups.wgsl) is a run of routed pairs p of one slot; x row p / x_share, y row p
 //   source: qwen35.md §2
 import package::lib::product::{activations, pair_at, params, routing, store};
+import package::lib::step::halted;
 import package::lib::weights::load_weights;
 import constants::{LANES, ROWS, TOKENS};
 enable subgroups;
@@ -19,6 +20,9 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
+  if (halted()) {
+    return;
+  }
   let first_row = (group.x + group.y * groups.x) * u32(ROWS);
   if (first_row >= params.rows) {
     return;

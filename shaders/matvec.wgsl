@@ -6,6 +6,7 @@
 //   experts: row block `slots[p]` of W instead of block 0, for each routed pair p = (token, choice); x row p / x_share
 //   source: qwen35.md §2
 import package::lib::product::{activations, params, store};
+import package::lib::step::halted;
 import package::lib::weights::load_weights;
 import constants::{LANES, ROWS};
 @if(subgroups) enable subgroups;
@@ -21,6 +22,9 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
+  if (halted()) {
+    return;
+  }
   let first = (group.x + group.y * groups.x) * u32(ROWS);
   let t = group.z;
   if (first >= params.rows) {
@@ -31,7 +35,7 @@ fn main(
   @if(experts) {
     let slot = slots[t] - params.first_slot;
     if (slot >= params.slot_count) {
-      return; // held by another buffer, whose dispatch writes this pair
+      return; // held by another buffer, whose dispatch writes this pair, or by none in this wave
     }
     w_row += slot * params.rows;
     x_chunk = (t / params.x_share) * params.chunks;

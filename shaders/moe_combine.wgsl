@@ -3,6 +3,7 @@
 //   one invocation: four columns of one t; grid: (⌈H / 4 / 64⌉, T)
 //   source: qwen35.md §2.3
 import package::lib::activations::sigmoid;
+import package::lib::step::halted;
 
 struct Params {
   // In vec4s.
@@ -19,6 +20,9 @@ struct Params {
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u) {
+  if (halted()) {
+    return;
+  }
   let t = id.y;
   if (id.x >= params.columns) {
     return;

@@ -1,6 +1,8 @@
 // logits[id] = (logit > 0 ? logit / scale : logit · scale) + shift, for a sparse list of ids
 //   list: count, then per entry id, scale and shift (as f32 bits)
 //   one invocation: one entry; grid: (⌈capacity / 64⌉)
+import package::lib::step::halted;
+
 struct Params {
   capacity: u32,
 }
@@ -11,6 +13,9 @@ struct Params {
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u) {
+  if (halted()) {
+    return;
+  }
   if (id.x >= min(list[0], params.capacity)) {
     return;
   }

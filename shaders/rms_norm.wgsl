@@ -3,6 +3,7 @@
 //   workgroup: one row; lanes stride over columns
 //   source: qwen35.md §2
 import package::lib::reduce::workgroup_sum;
+import package::lib::step::halted;
 import constants::LANES;
 
 struct Params {
@@ -19,6 +20,9 @@ struct Params {
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  if (halted()) {
+    return;
+  }
   let x_at = (params.first + group.x) * params.columns;
   let y_at = group.x * params.columns;
   var square = 0.0;

@@ -1,14 +1,19 @@
 // Routing of one token: the top k of E experts, their weights, and where they live.
 //   p = softmax over all E; chosen = the k largest (ties: the lower index); weights = p[chosen] / Σ p[chosen] · scale
 //   Since the softmax's denominator cancels, weights are exp(logit − max) over the chosen ones' sum.
-//   logits [T, E] f32 · slot_of [E] u32: the expert's slot · slots, experts [T, k] u32 · weights [T, k] f32
+//   logits [T, E] f32 · slot_of [E] u32: the expert's slot, or ABSENT · slots [T, k] u32 · weights [T, k] f32
+//   experts: [T, k] u32 from experts_at on, for the CPU, which keeps counters and fetches what is absent
+//   An absent expert raises the step's halt: 1 + this layer. Other tokens of this layer still route, later layers do not.
 //   workgroup: one t; lanes stride over experts, k rounds of a maximum; grid: (T)
 //   source: qwen35.md §2.3
-import constants::{EXPERTS, LANES};
+import package::lib::halting_step::halting_step;
+import constants::{ABSENT, EXPERTS, LANES};
 
 struct Params {
   top_k: u32,
   scale: f32,
+  layer: u32,
+  experts_at: u32,
 }
 
 @group(1) @binding(0) var<storage, read> logits: array<f32>;
@@ -20,12 +25,21 @@ struct Params {
 
 const TAKEN = -3.4e38;
 
+var<workgroup> halt: u32;
 var<workgroup> left: array<f32, EXPERTS>;
 var<workgroup> best_value: array<f32, LANES>;
 var<workgroup> best_index: array<u32, LANES>;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  // What may be written is not uniform by itself: one lane reads it for all.
+  if (lane == 0u) {
+    halt = atomicLoad(&halting_step.halt);
+  }
+  let halted_by = workgroupUniformLoad(&halt);
+  if (halted_by != 0u && halted_by != params.layer + 1u) {
+    return;
+  }
   let t = group.x;
   for (var e = lane; e < u32(EXPERTS); e += u32(LANES)) {
     left[e] = logits[t * u32(EXPERTS) + e];
@@ -62,10 +76,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     sum += weight;
     if (lane == 0u) {
       let at = t * params.top_k + round;
-      experts[at] = expert;
-      slots[at] = slot_of[expert];
+      let slot = slot_of[expert];
+      experts[params.experts_at + at] = expert;
+      slots[at] = slot;
       weights[at] = weight;
       left[expert] = TAKEN;
+      if (slot == u32(ABSENT)) {
+        atomicStore(&halting_step.halt, params.layer + 1u);
+      }
     }
     workgroupBarrier();
   }

@@ -3,6 +3,7 @@
 //   one invocation: four columns; y [T, columns] f32; grid: (⌈T·columns / 4 / 64⌉ folded over x and y)
 //   source: qwen35.md §2.3
 import package::lib::activations::silu;
+import package::lib::step::halted;
 
 struct Params {
   // All in vec4s.
@@ -20,6 +21,9 @@ struct Params {
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  if (halted()) {
+    return;
+  }
   let i = id.x + id.y * groups.x * 64u;
   if (i >= params.count) {
     return;

@@ -8,6 +8,7 @@
 //   workgroup: a segment of SEGMENT logits
 import package::lib::top_k::{BINS, BIN_BITS, find_bin, sort_key};
 import package::lib::reduce::{workgroup_max, workgroup_sum};
+import package::lib::step::halted;
 import constants::{LANES, SEGMENT};
 
 struct Params {
@@ -26,6 +27,9 @@ const HEADER = 4u;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  if (halted()) {
+    return;
+  }
   let upper = find_bin(0u, params.wanted, lane);
   workgroupBarrier();
   let lower = find_bin(1u, params.wanted - upper.y, lane);

@@ -2,6 +2,7 @@
 // in the bin of the k-th largest (second pass). See lib/top_k.wgsl.
 //   logits [n] f32 · histograms [2, BINS] u32
 //   workgroup: a segment of SEGMENT logits, counted in workgroup memory first
+import package::lib::step::halted;
 import package::lib::top_k::{BINS, BIN_BITS, find_bin, histograms, sort_key};
 import constants::{LANES, SEGMENT};
 
@@ -17,6 +18,9 @@ var<workgroup> local_bins: array<atomic<u32>, BINS>;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  if (halted()) {
+    return;
+  }
   for (var i = lane; i < BINS; i += u32(LANES)) {
     atomicStore(&local_bins[i], 0u);
   }

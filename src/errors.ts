@@ -16,6 +16,7 @@ export type QwenErrorCode =
   | 'truncated' // fewer bytes than the header promises
   | 'file-changed' // ETag or length differ from what is stored or was first seen
   | 'missing-shard'
+  | 'permission-needed' // a remembered file: the user has to allow reading it again, in a click
   // The store
   | 'quota-exceeded'
   | 'store-unavailable' // IndexedDB is disabled, or the database is blocked or broken

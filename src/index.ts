@@ -10,10 +10,21 @@ export type {
   EngineStats,
   LoadOptions,
   LoadProgress,
+  MemoryPlan,
+  ModelFile,
   ModelInfo,
   ModelInput,
+  PlanOptions,
+  SpeedAssumptions,
   StoreKind,
 } from './engine/types.ts';
 export { QwenError, type QwenErrorCode, type QwenErrorDetails } from './errors.ts';
-export type { StoredFile } from './weights/index.ts';
-export { deleteStored, listStored } from './weights/index.ts';
+export type { RememberedFiles, StoredFile } from './weights/index.ts';
+export {
+  allowFiles,
+  deleteStored,
+  forgetFiles,
+  listStored,
+  rememberedFiles,
+  rememberFiles,
+} from './weights/index.ts';

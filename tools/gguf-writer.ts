@@ -82,9 +82,12 @@ export function writeGguf(options: WriterOptions = {}): Uint8Array<ArrayBuffer> 
   return out.finish();
 }
 
+const encoder = new TextEncoder();
+
 /** Growing little-endian buffer; also handy for writing headers that are wrong on purpose. */
 export class ByteWriter {
   private buffer = new Uint8Array(1024);
+  private view = new DataView(this.buffer.buffer);
   length = 0;
 
   bytes(bytes: Uint8Array): this {
@@ -100,11 +103,11 @@ export class ByteWriter {
 
   scalar(kind: ScalarKind, value: number | bigint | boolean | string): this {
     if (kind === 'string') {
-      const text = new TextEncoder().encode(String(value));
+      const text = encoder.encode(String(value));
       return this.scalar('u64', text.length).bytes(text);
     }
     this.room(8);
-    const view = new DataView(this.buffer.buffer);
+    const { view } = this;
     const at = this.length;
     switch (kind) {
       case 'u8':
@@ -171,6 +174,7 @@ export class ByteWriter {
     const grown = new Uint8Array(Math.max(this.buffer.length * 2, this.length + bytes));
     grown.set(this.buffer);
     this.buffer = grown;
+    this.view = new DataView(grown.buffer);
   }
 }
 

@@ -3,6 +3,7 @@
  * workers nor pages; `Engine` calls it directly where `gpu` is given, else through Comlink.
  */
 import type {
+  EngineStats,
   LoadOptions,
   LoadProgress,
   ModelInfo,
@@ -153,6 +154,10 @@ export class EngineHost implements EngineService {
     const { tokenizer } = this.#ready;
     this.#checkIds(ids, 'ids', { empty: true });
     return decode(tokenizer, ids, options);
+  }
+
+  async stats(): Promise<EngineStats> {
+    return this.#ready.model.stats();
   }
 
   async abort(id: number): Promise<void> {

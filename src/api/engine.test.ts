@@ -274,7 +274,16 @@ describe('Engine.load', () => {
 it('can be imported where there is no page', async () => {
   expect(typeof document).toBe('undefined');
   const library = await import('../index.ts');
-  expect(Object.keys(library).sort()).toEqual(['Engine', 'QwenError', 'deleteStored', 'listStored']);
+  expect(Object.keys(library).sort()).toEqual([
+    'Engine',
+    'QwenError',
+    'allowFiles',
+    'deleteStored',
+    'forgetFiles',
+    'listStored',
+    'rememberFiles',
+    'rememberedFiles',
+  ]);
 });
 
 describe('a worker', () => {

@@ -1,5 +1,5 @@
 /** The engine as a page sees it. */
-import type { EngineStats, LoadOptions, ModelInfo, ModelInput } from '../engine/types.ts';
+import type { EngineStats, LoadOptions, MemoryPlan, ModelInfo, ModelInput, PlanOptions } from '../engine/types.ts';
 import { abortable, QwenError, throwIfAborted } from '../errors.ts';
 import { NO_VIDEOS, PageVideos, type VideoFacts } from '../media/index.ts';
 import { Channel } from './channel.ts';
@@ -115,6 +115,18 @@ export class Engine {
   }
 
   /**
+   * What a model would take of this device's GPU memory, how many of its experts would have a place there, and how fast it
+   * may be: from its header alone, on the `gpu` given or `navigator.gpu`.
+   *
+   * @throws QwenError `out-of-memory` where `gpuMemoryBytes` cannot hold it, saying how much would; otherwise as `load`
+   */
+  static async plan(model: ModelInput, options: PlanOptions = {}): Promise<MemoryPlan> {
+    throwIfAborted(options.signal);
+    const { planModel } = await import('../engine/index.ts');
+    return planModel(absolute(model), options);
+  }
+
+  /**
    * Loads through a service made elsewhere.
    * @internal
    */
@@ -152,6 +164,12 @@ export class Engine {
   stats(): EngineStats {
     if (this.#gone) throw this.#gone;
     if (this.#stats === undefined) throw disposed();
+    return this.#stats;
+  }
+
+  /** Figures as they are now, for a page that shows how experts arrive while no answer runs. */
+  async refreshStats(): Promise<EngineStats> {
+    this.#stats = await this.#guarded(() => this.#service.stats());
     return this.#stats;
   }
 

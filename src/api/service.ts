@@ -66,6 +66,8 @@ export interface EngineService {
   logits(id: number, ids: readonly number[], all: boolean): Promise<Reply<Float32Array>>;
   tokenize(text: string, options?: TokenizeOptions): Promise<number[]>;
   detokenize(ids: readonly number[], options?: DetokenizeOptions): Promise<string>;
+  /** Figures as they are now, whether or not a request runs. */
+  stats(): Promise<EngineStats>;
   /** Ends a running call with an `AbortError`; nothing happens if it has ended. */
   abort(id: number): Promise<void>;
   dispose(): Promise<void>;

@@ -35,6 +35,7 @@ export function startWorkerService(onCrash: (error: QwenError) => void): EngineS
     logits: (id, ids, all) => remote.logits(id, ids, all),
     tokenize: (text, options) => remote.tokenize(text, options),
     detokenize: (ids, options) => remote.detokenize(ids, options),
+    stats: () => remote.stats(),
     abort: (id) => remote.abort(id),
     async dispose() {
       let timer: ReturnType<typeof setTimeout> | undefined;

@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { testGpu } from '../../tools/test-gpu.ts';
 import { fixture, golden } from '../../tools/testing/fixtures.ts';
 import { GREEDY_SAMPLING } from '../../tools/testing/greedy.ts';
-import { Gpu, type OpenGpuOptions } from '../gpu/index.ts';
+import { testCapabilities } from '../../tools/testing/kernels.ts';
+import type { OpenGpuOptions } from '../gpu/index.ts';
 import { loadTokenModel } from './index.ts';
 import type { GenerateOptions, TokenModel } from './types.ts';
 
@@ -87,10 +88,7 @@ function cosine(a: Float32Array, b: Float32Array): number {
   return ab / Math.sqrt(aa * bb);
 }
 
-const capabilities = await Gpu.open(await testGpu()).then((gpu) => {
-  gpu.dispose();
-  return gpu.capabilities;
-});
+const capabilities = await testCapabilities();
 
 async function expectGolden(model: TokenModel, name: string): Promise<void> {
   const reference = await golden(name);

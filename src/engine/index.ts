@@ -1,18 +1,26 @@
 import { QwenError } from '../errors.ts';
+import { createPolicy, loadUsage, usageKey } from '../experts/index.ts';
 import { Gpu, type OpenGpuOptions } from '../gpu/index.ts';
 import { type ModelConfig, readConfig } from '../model/config.ts';
 import { loadTextModel } from '../model/text-model.ts';
 import { openWeights } from '../weights/index.ts';
 import type { GgufMetadata, TensorInfo, Weights } from '../weights/types.ts';
 import { ImageReader } from './image-reader.ts';
+import { planMemory } from './memory-plan.ts';
 import { ProgressMeter } from './progress.ts';
 import { TextEngine } from './text-engine.ts';
-import type { LoadOptions, ModelInfo, TokenModel } from './types.ts';
+import type { LoadOptions, MemoryPlan, ModelInfo, ModelInput, PlanOptions, TokenModel } from './types.ts';
 
 export type * from './types.ts';
 
 /** Tokens of context when the caller names none: enough for a long chat, small enough for any device. */
 const DEFAULT_CONTEXT = 32768;
+
+/** Of the memory that a browser tells of, the part that experts may fill where no budget is given. */
+const SAFE_SHARE = 3 / 4;
+
+/** What a vision tower may take beside its file: embeddings that are kept, and the patches of a large picture. */
+const VISION_WORK_BYTES = 2 ** 30;
 
 /**
  * Opens the files, uploads the weights and compiles the kernels.
@@ -24,15 +32,8 @@ export async function loadTokenModel(
   gpuOptions: OpenGpuOptions = {},
 ): Promise<{ model: TokenModel; metadata: GgufMetadata }> {
   const { model: input, signal, onProgress } = options;
-  const gpuImplementation = options.gpu ?? (typeof navigator === 'undefined' ? undefined : navigator.gpu);
-  if (!gpuImplementation) {
-    throw new QwenError(
-      'no-webgpu',
-      'This browser has no WebGPU. Use a current Chrome, Edge, Safari 26 or Firefox; on an unusual system enable it at chrome://flags (WebGPU), and open the page over https or from localhost.',
-    );
-  }
   const store = options.store ?? (typeof indexedDB === 'undefined' ? 'none' : 'indexeddb');
-  const gpu = await Gpu.open(gpuImplementation, { memoryBytes: options.gpuMemoryBytes, ...gpuOptions });
+  const gpu = await openGpu(options, gpuOptions);
   let weights: Weights | undefined;
   try {
     const precision = choosePrecision(options.precision, gpu);
@@ -41,12 +42,16 @@ export async function loadTokenModel(
     const meter = new ProgressMeter(weights, onProgress);
     meter.report('header', 0, 0, weights.name);
     // Before the weights: a setting that cannot be should not cost a download first.
-    const info = {
-      ...describe(readConfig(weights), weights, gpu, precision, options.contextLength),
-      vision: options.mmproj !== undefined,
-    };
+    const config = readConfig(weights);
+    const described = describe(config, weights, gpu, precision, options.contextLength);
+    const plan = await planFor(gpu, weights, config, described.contextLength, precision, options);
+    const early = config.ffn.kind === 'moe' && !(options.waitForExperts ?? isLocal(input));
+    const info = { ...described, vision: options.mmproj !== undefined, plan };
+    const usage = config.ffn.kind === 'moe' ? await loadUsage(usageKey(weights), shapeOf(config)) : undefined;
+    const room = usage && { slots: plan.slots, policy: createPolicy('forecast', shapeOf(config), usage), early };
     const textModel = await loadTextModel(gpu, weights, {
       signal,
+      room,
       onProgress: (loaded, total, file) => meter.report('weights', loaded, total, file),
     });
     meter.report('compile');
@@ -57,15 +62,104 @@ export async function loadTokenModel(
       store,
       f16: precision === 'f16',
     });
-    const model = new TextEngine(gpu, textModel, weights, info, images);
+    const model = new TextEngine(gpu, textModel, weights, info, images, usage);
     await model.warmUp();
     meter.report('ready');
+    if (early) model.loadOn();
     return { model, metadata: opened.metadata };
   } catch (error) {
     weights?.close();
     gpu.dispose();
     throw error;
   }
+}
+
+/**
+ * What a model would take of this device, from its header; nothing is loaded or stored.
+ * @throws QwenError as loading does
+ */
+export async function planModel(input: ModelInput, options: PlanOptions): Promise<MemoryPlan> {
+  const gpu = await openGpu(options);
+  try {
+    const precision = choosePrecision(options.precision, gpu);
+    const weights = await openWeights(input, { store: 'none', signal: options.signal });
+    try {
+      const config = readConfig(weights);
+      const { contextLength } = describe(config, weights, gpu, precision, options.contextLength);
+      return await planFor(gpu, weights, config, contextLength, precision, options);
+    } finally {
+      weights.close();
+    }
+  } finally {
+    gpu.dispose();
+  }
+}
+
+async function openGpu(
+  { gpu, gpuMemoryBytes }: Pick<LoadOptions, 'gpu' | 'gpuMemoryBytes'>,
+  gpuOptions: OpenGpuOptions = {},
+): Promise<Gpu> {
+  const implementation = gpu ?? (typeof navigator === 'undefined' ? undefined : navigator.gpu);
+  if (!implementation) {
+    throw new QwenError(
+      'no-webgpu',
+      'This browser has no WebGPU. Use a current Chrome, Edge, Safari 26 or Firefox; on an unusual system enable it at chrome://flags (WebGPU), and open the page over https or from localhost.',
+    );
+  }
+  if (gpuMemoryBytes !== undefined && !(gpuMemoryBytes > 0)) {
+    throw new QwenError(
+      'invalid-request',
+      `gpuMemoryBytes is ${gpuMemoryBytes}; it must be a number of bytes above 0.`,
+      {
+        param: 'gpuMemoryBytes',
+      },
+    );
+  }
+  return Gpu.open(implementation, { memoryBytes: gpuMemoryBytes, ...gpuOptions });
+}
+
+/**
+ * WebGPU does not say how much memory there is. Chrome tells the machine's, in coarse steps and not beyond a limit, which
+ * says what is there at least.
+ */
+function safeBytes(): number | undefined {
+  const gibibytes = (globalThis.navigator as { deviceMemory?: number } | undefined)?.deviceMemory;
+  return gibibytes === undefined ? undefined : SAFE_SHARE * gibibytes * 2 ** 30;
+}
+
+async function planFor(
+  gpu: Gpu,
+  weights: Weights,
+  config: ModelConfig,
+  contextLength: number,
+  precision: 'f32' | 'f16',
+  { gpuMemoryBytes, mmproj, signal, assume }: PlanOptions,
+): Promise<MemoryPlan> {
+  // Experts give way to the vision tower, which is loaded with the first picture; nothing else could.
+  const yields = gpuMemoryBytes !== undefined && config.ffn.kind === 'moe';
+  return planMemory(gpu, weights, config, {
+    contextLength,
+    f16: precision === 'f16',
+    budgetBytes: gpuMemoryBytes,
+    softBudgetBytes: safeBytes(),
+    visionBytes: yields && mmproj !== undefined ? await visionBytes(mmproj, signal) : 0,
+    assume,
+  });
+}
+
+async function visionBytes(mmproj: ModelInput, signal: AbortSignal | undefined): Promise<number> {
+  const weights = await openWeights(mmproj, { store: 'none', signal });
+  weights.close();
+  return weights.byteLength + VISION_WORK_BYTES;
+}
+
+function shapeOf({ layers, ffn }: ModelConfig): { layers: number; experts: number } {
+  return { layers: layers.length, experts: ffn.kind === 'moe' ? ffn.experts : 0 };
+}
+
+function isLocal(input: ModelInput): boolean {
+  const first: unknown = Array.isArray(input) ? input[0] : input;
+  return typeof first !== 'string';
 }
 
 function choosePrecision(wanted: LoadOptions['precision'] = 'auto', { capabilities }: Gpu): 'f32' | 'f16' {
@@ -85,7 +179,7 @@ function describe(
   gpu: Gpu,
   precision: 'f32' | 'f16',
   contextLength = Math.min(DEFAULT_CONTEXT, config.contextLength),
-): Omit<ModelInfo, 'vision'> {
+): Omit<ModelInfo, 'vision' | 'plan'> {
   if (!Number.isInteger(contextLength) || contextLength < 1 || contextLength > config.contextLength) {
     throw new QwenError(
       'invalid-request',

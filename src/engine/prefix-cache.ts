@@ -3,13 +3,13 @@ import type { Gpu, GpuBuffer } from '../gpu/index.ts';
 import type { SequenceState } from '../model/state.ts';
 
 /** Most GPU memory for snapshots. One takes some 20 MB of the 0.8B model, and 60 MB of the 35B one. */
-const SNAPSHOT_BYTES = 256 * 2 ** 20;
+export const SNAPSHOT_BYTES = 256 * 2 ** 20;
 
 /** Most of what a memory budget leaves beside the weights: caches have to grow, too. */
-const SNAPSHOT_SHARE = 1 / 8;
+export const SNAPSHOT_SHARE = 1 / 8;
 
 /** More than a conversation's latest turns are seldom gone back to. */
-const MOST_SNAPSHOTS = 8;
+export const MOST_SNAPSHOTS = 8;
 
 interface Snapshot {
   /** Tokens read before it. */
@@ -41,11 +41,12 @@ export class PrefixCache {
   readonly #spare: GpuBuffer[] = [];
   readonly #most: number;
 
+  /** @param bytes for snapshots; default: a part of what the budget leaves */
   constructor(
     private readonly gpu: Gpu,
     private readonly state: SequenceState,
+    bytes = Math.min(SNAPSHOT_BYTES, (gpu.memoryBytes - gpu.bytes) * SNAPSHOT_SHARE),
   ) {
-    const bytes = Math.min(SNAPSHOT_BYTES, (gpu.memoryBytes - gpu.bytes) * SNAPSHOT_SHARE);
     this.#most = Math.min(MOST_SNAPSHOTS, Math.floor(bytes / state.recurrentBytes));
   }
 
@@ -91,6 +92,14 @@ export class PrefixCache {
     this.state.save(buffer);
     this.#snapshots.push({ position, buffer });
     this.#snapshots.sort((a, b) => a.position - b.position);
+  }
+
+  /** The live state is of no use, left halfway through a pass: goes back to the last place that was kept. */
+  rewind(): void {
+    const snapshot = this.#snapshots.at(-1);
+    if (snapshot) this.state.restore(snapshot.buffer, snapshot.position);
+    else this.state.reset();
+    this.#forgetFrom(this.state.position);
   }
 
   /** Forgets the sequence. @param images of the one that begins */

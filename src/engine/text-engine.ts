@@ -1,4 +1,5 @@
 import { QwenError, throwIfAborted } from '../errors.ts';
+import { type ExpertResidency, type ExpertUsage, saveUsage, usageKey } from '../experts/index.ts';
 import type { Gpu } from '../gpu/index.ts';
 import { type CandidateList, PENALTY_CAPACITY } from '../kernels/candidates.ts';
 import type { TextModel } from '../model/text-model.ts';
@@ -8,19 +9,27 @@ import type { ImageReader } from './image-reader.ts';
 import { StepRunner } from './step-runner.ts';
 import type {
   EngineStats,
+  ExpertTraffic,
   GeneratedToken,
   GenerateOptions,
+  MemoryPlan,
   ModelInfo,
   TokenLogprob,
   TokenModel,
   VisionLimits,
 } from './types.ts';
 
+/** The map of experts is made at most so often: every chunk of an answer carries figures. */
+const MAP_INTERVAL_MS = 100;
+
 const NO_PENALTIES: PenaltyList = { ids: new Uint32Array(), scale: new Float32Array(), shift: new Float32Array() };
 
 /** The model as a token machine on one device: prompts in, tokens out. */
 export class TextEngine implements TokenModel {
   readonly #runner: StepRunner;
+  #lastPlaces = new Uint8Array();
+  #placesAt = -Infinity;
+  readonly #disposal = new AbortController();
   #stats = {
     prefillTokensPerSecond: 0,
     decodeTokensPerSecond: 0,
@@ -34,14 +43,35 @@ export class TextEngine implements TokenModel {
     private readonly gpu: Gpu,
     private readonly model: TextModel,
     private readonly weights: Weights,
-    readonly info: ModelInfo,
+    readonly info: ModelInfo & { readonly plan: MemoryPlan },
     private readonly images: ImageReader,
+    /** How often experts were used, to be kept for the next visit. */
+    private readonly usage?: ExpertUsage,
   ) {
-    this.#runner = new StepRunner(gpu, model, { contextLength: info.contextLength, f16: info.precision === 'f16' });
+    this.#runner = new StepRunner(gpu, model, {
+      contextLength: info.contextLength,
+      f16: info.precision === 'f16',
+      snapshotBytes: Number.isFinite(gpu.memoryBytes) ? info.plan.snapshotBytes : undefined,
+    });
   }
 
   warmUp(): Promise<void> {
     return this.#runner.warmUp();
+  }
+
+  /**
+   * Goes on loading while the model answers: experts into free slots, then what the store lacks. What fails there is no one
+   * request's trouble: a request that wants the same bytes asks again, and is told.
+   */
+  loadOn(): void {
+    const { experts } = this.model;
+    const loading = async () => {
+      await experts?.fill();
+      await this.weights.download(this.#disposal.signal);
+    };
+    loading().catch((error: unknown) => {
+      if (!this.#disposal.signal.aborted) console.warn(`${this.info.name}: loading in the background stopped:`, error);
+    });
   }
 
   async *generate(
@@ -64,10 +94,10 @@ export class TextEngine implements TokenModel {
     this.#stats.reusedTokens += reused;
     for (const checkpoint of checkpoints ?? [last]) {
       if (checkpoint < runner.state.position || checkpoint > last) continue;
-      await runner.read(promptIds.slice(runner.state.position, checkpoint), check);
+      await runner.read(promptIds.slice(runner.state.position, checkpoint), check, signal);
       runner.prefix.keep();
     }
-    await runner.read(promptIds.slice(runner.state.position, last), check);
+    await runner.read(promptIds.slice(runner.state.position, last), check, signal);
 
     let next: readonly number[] = promptIds.slice(-1);
     let firstAt = 0;
@@ -75,7 +105,7 @@ export class TextEngine implements TokenModel {
     const room = Math.min(maxTokens, this.info.contextLength - promptIds.length);
     for (let n = 0; n < room; n++) {
       check();
-      const token = await this.#choose(next, sampler, penalties, topLogprobs);
+      const token = await this.#choose(next, sampler, penalties, topLogprobs, signal);
       const now = performance.now();
       if (n === 0) {
         firstAt = now;
@@ -87,9 +117,10 @@ export class TextEngine implements TokenModel {
       this.#stats.completionTokens++;
       penalties.accept(token.id);
       yield token;
-      if (stopIds.has(token.id)) return;
+      if (stopIds.has(token.id)) break;
       next = [token.id];
     }
+    if (this.usage) await saveUsage(usageKey(this.weights), this.usage);
   }
 
   async #choose(
@@ -97,10 +128,11 @@ export class TextEngine implements TokenModel {
     sampler: Sampler,
     penalties: PenaltyState,
     topLogprobs: number | undefined,
+    signal: AbortSignal | undefined,
   ): Promise<GeneratedToken> {
     const list = penalties.list();
     const onCpu = list.ids.length > PENALTY_CAPACITY;
-    const found = await this.#runner.step(ids, onCpu ? NO_PENALTIES : list);
+    const found = await this.#runner.step(ids, onCpu ? NO_PENALTIES : list, signal);
     // The penalty list is longer than the kernel's: all logits, penalised here.
     let chosenFrom = onCpu ? await this.#allCandidates(found, penalties) : this.#candidates(found);
     let choice = sampler.sample(chosenFrom);
@@ -133,7 +165,7 @@ export class TextEngine implements TokenModel {
   ): Promise<Float32Array> {
     this.#checkPrompt(ids, 0);
     const placed = await this.images.place(images, { signal });
-    return this.#runner.logits(ids, all ? 0 : ids.length - 1, () => throwIfAborted(signal), placed);
+    return this.#runner.logits(ids, all ? 0 : ids.length - 1, () => throwIfAborted(signal), placed, signal);
   }
 
   #checkPrompt(ids: readonly number[], answer: number): void {
@@ -160,7 +192,7 @@ export class TextEngine implements TokenModel {
 
   stats(): EngineStats {
     const { dispatches, readbackBytes, weightBytes } = this.#runner.stepCost;
-    const { ffn, layers } = this.model.config;
+    const { experts } = this.model;
     return {
       ...this.#stats,
       gpuBytes: this.gpu.bytes,
@@ -168,10 +200,11 @@ export class TextEngine implements TokenModel {
       dispatchesPerToken: dispatches,
       readbackBytesPerToken: readbackBytes,
       weightBytesPerToken: weightBytes,
-      expertSlots: ffn.kind === 'moe' ? ffn.experts * layers.length : 0,
-      expertHits: 0,
-      expertMisses: 0,
-      expertStallMs: 0,
+      expertSlots: experts?.slots ?? 0,
+      expertHits: experts?.counts.hits ?? 0,
+      expertMisses: experts?.counts.misses ?? 0,
+      expertStallMs: experts?.counts.stallMs ?? 0,
+      ...(experts && { experts: this.#places(experts), expertTraffic: trafficOf(experts) }),
       bytesFromNetwork: this.weights.networkBytes + this.images.networkBytes,
       bytesFromStore: this.weights.storeBytes + this.images.storeBytes,
       visionRuns: this.images.runs,
@@ -182,13 +215,27 @@ export class TextEngine implements TokenModel {
     };
   }
 
+  #places(experts: ExpertResidency): Uint8Array {
+    const now = performance.now();
+    if (now - this.#placesAt < MAP_INTERVAL_MS) return this.#lastPlaces;
+    this.#placesAt = now;
+    this.#lastPlaces = experts.places();
+    return this.#lastPlaces;
+  }
+
   async dispose(): Promise<void> {
+    this.#disposal.abort();
     this.#runner.dispose();
     this.images.dispose();
     this.model.dispose();
     this.weights.close();
     this.gpu.dispose();
   }
+}
+
+function trafficOf({ resident, counts }: ExpertResidency): ExpertTraffic {
+  const { slotBytes, storeBytes, networkBytes, predicted, predictedRight } = counts;
+  return { resident, slotBytes, storeBytes, networkBytes, predicted, predictedRight };
 }
 
 /** Log probabilities under the model's own distribution: temperature 1, before penalties. */

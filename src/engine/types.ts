@@ -1,20 +1,35 @@
 /** What the rooms above the engine (api, ui) and the page see of it. */
 import type { SamplingSettings } from '../text/types.ts';
-import type { ModelInput, StoreKind } from '../weights/types.ts';
+import type { ModelFile, ModelInput, StoreKind } from '../weights/types.ts';
 
-export type { ModelInput, SamplingSettings, StoreKind };
+export type { ModelFile, ModelInput, SamplingSettings, StoreKind };
 
 export interface LoadOptions {
-  /** URL of a `.gguf` (or of its first shard), URLs of all shards, a `File`/`Blob`, or several (shards). */
+  /**
+   * URL of a `.gguf` (or of its first shard), URLs of all shards, a `File`/`Blob`, or several (shards), or the
+   * `FileSystemFileHandle`s of such files. Local files are read where they lie: nothing is copied or stored.
+   */
   model: ModelInput;
   /** Vision tower (`mmproj` GGUF). */
   mmproj?: ModelInput;
   /** Tokens of context to allow. Default: the smaller of the model's own and 32768. */
   contextLength?: number;
-  /** Most bytes of GPU memory to use; loading fails with `out-of-memory` where the model needs more. */
+  /**
+   * Most bytes of GPU memory to use. Experts beyond it stay in the store or on the server and come when they are wanted;
+   * loading fails with `out-of-memory` where not even the rest fits. Default: no limit, but where the browser tells the
+   * device's memory, no more experts than three quarters of it hold.
+   */
   gpuMemoryBytes?: number;
-  /** Where downloaded bytes are kept. Default `'indexeddb'`, and `'none'` outside a browser. */
+  /**
+   * Where downloaded bytes are kept. Default `'indexeddb'`, and `'none'` outside a browser. `'opfs'` is the origin's
+   * private file system: one tab at a time may use a model there, and only the engine's own worker (not with `gpu`).
+   */
   store?: StoreKind;
+  /**
+   * Whether loading waits for the experts that have a slot, or returns when all else is there: then a chat may begin while
+   * they come, and those that it wants come first. Default: it waits for picked files, and does not for URLs.
+   */
+  waitForExperts?: boolean;
   /** A WebGPU implementation to run on in this thread (Node: Dawn's `create([])`). Default: `navigator.gpu` in a worker. */
   gpu?: GPU;
   /** Arithmetic: `'f32'` everywhere, or `'f16'` tiles and KV cache; `'auto'` (default) takes f16 where the device has it. */
@@ -42,6 +57,64 @@ export interface LoadProgress {
   file: string;
 }
 
+export interface PlanOptions
+  extends Pick<LoadOptions, 'mmproj' | 'contextLength' | 'gpuMemoryBytes' | 'gpu' | 'precision' | 'signal'> {
+  /** Rates that the estimate of speed goes by, where they are known better. */
+  assume?: Partial<SpeedAssumptions>;
+}
+
+/** What the estimate of a plan rests on. */
+export interface SpeedAssumptions {
+  /** Rate at which the GPU reads weights. Default 400e9. */
+  gpuBytesPerSecond: number;
+  /** Rate at which absent experts are read from the store. Default 2e9. */
+  storeBytesPerSecond: number;
+  /**
+   * Share of the wanted experts that are in slots. Default: the share of experts that have one, as if all were alike to the
+   * router; real routers have favourites, so more are found.
+   */
+  hitRate: number;
+}
+
+/** What a model will take of the GPU's memory, known from its header. All figures in bytes unless they say otherwise. */
+export interface MemoryPlan {
+  /** `gpuMemoryBytes`. */
+  budgetBytes?: number;
+  /** Of the files. */
+  modelBytes: number;
+  /** Weights that every token may read: always resident. */
+  sharedBytes: number;
+  /** What the model remembers of a whole context. */
+  contextBytes: number;
+  /** Intermediate results, parameters and staging. */
+  workBytes: number;
+  /** Copies of the state for later turns to start from. */
+  snapshotBytes: number;
+  /** Slots for experts. */
+  expertBytes: number;
+  /** Of the files' bytes, those of experts without a slot: read from the store or the server whenever they are wanted. */
+  streamedBytes: number;
+  /** All of GPU memory. */
+  totalBytes: number;
+  /** The least budget: as many slots a layer as a token chooses experts, and no snapshots. */
+  minimumBytes: number;
+  /** With a slot for every expert, without snapshots. */
+  fullBytes: number;
+  /** Routed experts a layer; 0 when dense. */
+  experts: number;
+  /** Slots of each layer; empty when dense. */
+  slots: readonly number[];
+  /** An estimate of decoding, with what it assumes. */
+  speed: {
+    tokensPerSecond: number;
+    /** Weights that the GPU reads for a token. */
+    gpuBytesPerToken: number;
+    /** Absent experts that a token waits for. */
+    missBytesPerToken: number;
+    assumptions: SpeedAssumptions;
+  };
+}
+
 /** Facts about a loaded model. */
 export interface ModelInfo {
   /** `general.name`, else the file's name. */
@@ -62,6 +135,21 @@ export interface ModelInfo {
   /** `<vendor> <architecture> <device>` as far as the browser tells. */
   adapter: string;
   precision: 'f32' | 'f16';
+  /** What it takes of the GPU's memory. */
+  plan?: MemoryPlan;
+}
+
+/** Where experts came from, since the model was ready. */
+export interface ExpertTraffic {
+  /** Experts that are in slots now. */
+  resident: number;
+  /** Bytes of wanted experts that were in slots; of those read from the store or a picked file, and from the server. */
+  slotBytes: number;
+  storeBytes: number;
+  networkBytes: number;
+  /** Experts foretold for layers behind one that waited, and of those the ones that were then chosen. */
+  predicted: number;
+  predictedRight: number;
 }
 
 /** Totals since load; rates and times are of the last request. A figure that does not apply is 0. */
@@ -79,10 +167,18 @@ export interface EngineStats {
   readbackBytesPerToken: number;
   /** Bytes of weights that one decoded token reads. */
   weightBytesPerToken: number;
+  /** Of all layers; `info.plan.slots` has each layer's. */
   expertSlots: number;
+  /** Experts that a layer of a pass wanted: those that were in a slot, and those it had to wait for. */
   expertHits: number;
   expertMisses: number;
   expertStallMs: number;
+  /**
+   * `[layers, experts]`: where each expert is: 0 on the server, 1 in the store or a picked file, 2 in a slot, 3 in a slot
+   * and chosen by the last pass. Of a model of experts.
+   */
+  experts?: Uint8Array;
+  expertTraffic?: ExpertTraffic;
   bytesFromNetwork: number;
   bytesFromStore: number;
   /** Pictures, and pairs of a video's frames, that the vision tower has read. */

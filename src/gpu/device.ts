@@ -77,8 +77,11 @@ export class Gpu {
   readonly limits: GPUSupportedLimits;
   /** `vendor architecture device` as far as the browser tells. */
   readonly adapterName: string;
-  /** Layout of group 0, the step buffer, which every kernel's pipeline shares. */
-  readonly stepLayout: GPUBindGroupLayout;
+  /**
+   * Layouts of group 0, the step buffer: read-only for all kernels but those that may raise its halt. Where all could write
+   * it, no control flow that depends on it would count as uniform, and barriers behind it would be refused.
+   */
+  readonly stepLayouts: { readonly read: GPUBindGroupLayout; readonly write: GPUBindGroupLayout };
   readonly lost: Promise<QwenError>;
   #bytes = 0;
   #peakBytes = 0;
@@ -90,18 +93,19 @@ export class Gpu {
 
   private constructor(
     readonly device: GPUDevice,
-    adapter: GPUAdapter,
+    adapterName: string,
     readonly capabilities: Capabilities,
     /** Most bytes that may be in use; `Infinity` without a budget. */
     readonly memoryBytes: number,
   ) {
     this.limits = device.limits;
-    const { vendor, architecture, device: name, description } = adapter.info;
-    this.adapterName = description || [vendor, architecture, name].filter(Boolean).join(' ') || 'unnamed adapter';
-    this.stepLayout = device.createBindGroupLayout({
-      label: 'step',
-      entries: [{ binding: 0, visibility: SHADER_STAGE_COMPUTE, buffer: { type: 'read-only-storage' } }],
-    });
+    this.adapterName = adapterName;
+    const stepLayout = (type: GPUBufferBindingType) =>
+      device.createBindGroupLayout({
+        label: 'step',
+        entries: [{ binding: 0, visibility: SHADER_STAGE_COMPUTE, buffer: { type } }],
+      });
+    this.stepLayouts = { read: stepLayout('read-only-storage'), write: stepLayout('storage') };
     device.addEventListener('uncapturederror', ({ error }) => {
       this.#fault ??= describeFault(error);
     });
@@ -138,7 +142,17 @@ export class Gpu {
     const subgroupMinSize = subgroups ? (adapter.info.subgroupMinSize ?? 4) : 1;
     const subgroupMaxSize = subgroups ? (adapter.info.subgroupMaxSize ?? 128) : 1;
     const capabilities = { f16, subgroups, timestamps, subgroupMinSize, subgroupMaxSize };
-    return new Gpu(device, adapter, capabilities, memoryBytes);
+    const { vendor, architecture, device: name, description } = adapter.info;
+    const adapterName = description || [vendor, architecture, name].filter(Boolean).join(' ') || 'unnamed adapter';
+    return new Gpu(device, adapterName, capabilities, memoryBytes);
+  }
+
+  /**
+   * A device like this one on which nothing is done but counting: whoever allocates on it learns what it would take here.
+   * Recorders may record for it; nothing can be built or read.
+   */
+  rehearsal(): Gpu {
+    return new Gpu(countingDevice(this.limits), this.adapterName, this.capabilities, Infinity);
   }
 
   /** Bytes of buffers alive, and the most there ever were. */
@@ -219,10 +233,10 @@ export class Gpu {
     }
   }
 
-  /** Maps for reading; a lost device rejects with its typed error instead of an OperationError. */
-  async map(buffer: GPUBuffer): Promise<void> {
+  /** Maps for reading, from `offset` (a multiple of 8); a lost device rejects with its typed error instead of an OperationError. */
+  async map(buffer: GPUBuffer, offset = 0, size?: number): Promise<void> {
     try {
-      await buffer.mapAsync(MAP_MODE_READ);
+      await buffer.mapAsync(MAP_MODE_READ, offset, size);
     } catch (cause) {
       this.assertAlive();
       // A device that dies rejects its maps just before `lost` resolves.
@@ -257,7 +271,9 @@ export class Gpu {
     try {
       const pipeline = await device.createComputePipelineAsync({
         label: spec.name,
-        layout: device.createPipelineLayout({ bindGroupLayouts: [this.stepLayout, layout] }),
+        layout: device.createPipelineLayout({
+          bindGroupLayouts: [shader.writesStep ? this.stepLayouts.write : this.stepLayouts.read, layout],
+        }),
         compute: { module },
       });
       return { name: spec.name, pipeline, layout, shader };
@@ -288,6 +304,21 @@ export class Gpu {
     this.#bytes = 0;
     this.device.destroy();
   }
+}
+
+function countingDevice(limits: GPUSupportedLimits): GPUDevice {
+  const nothing = () => {};
+  const device = {
+    limits,
+    lost: new Promise(nothing),
+    addEventListener: nothing,
+    destroy: nothing,
+    createBuffer: () => ({ destroy: nothing }),
+    createBindGroupLayout: () => ({}),
+    createCommandEncoder: () => ({ clearBuffer: nothing, copyBufferToBuffer: nothing, finish: nothing }),
+    queue: { writeBuffer: nothing, submit: nothing },
+  };
+  return device as unknown as GPUDevice;
 }
 
 export function range(source: Bindable): BufferRange {

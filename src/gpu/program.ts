@@ -23,8 +23,14 @@ interface Recorded {
 
 interface Dispatch {
   pipeline: GPUComputePipeline;
+  stepGroup: GPUBindGroup;
   bindGroup: GPUBindGroup;
   info: DispatchInfo;
+}
+
+/** Bytes of the parameters of a program with so many dispatches. */
+export function programBytes(dispatches: number): number {
+  return Math.max(1, dispatches) * UNIFORM_ALIGNMENT;
 }
 
 /** Uniform bindings start at multiples of this: the largest `minUniformBufferOffsetAlignment` a device may have. */
@@ -36,8 +42,23 @@ const UNIFORM_ALIGNMENT = 256;
  */
 export class Recorder {
   readonly #dispatches: Recorded[] = [];
+  readonly #marks = new Map<string, number>();
 
   constructor(readonly gpu: Gpu) {}
+
+  get dispatchCount(): number {
+    return this.#dispatches.length;
+  }
+
+  /** Bytes of weights that the dispatches read. */
+  get weightBytes(): number {
+    return this.#dispatches.reduce((sum, { cost }) => sum + (cost.weightBytes ?? 0), 0);
+  }
+
+  /** Names this place, between the dispatches so far and those to come: a run of the program may begin or end here. */
+  mark(name: string): void {
+    this.#marks.set(name, this.#dispatches.length);
+  }
 
   /** @param bindings by the shader's variable names, without `params` @param params by the fields of its `Params` */
   dispatch(
@@ -57,29 +78,29 @@ export class Recorder {
     const kernels = await Promise.all(this.#dispatches.map(({ spec }) => gpu.kernel(spec)));
     const uniforms = gpu.createBuffer(
       `${label} parameters`,
-      Math.max(1, kernels.length) * UNIFORM_ALIGNMENT,
+      programBytes(kernels.length),
       BufferUsage.UNIFORM | BufferUsage.COPY_DST,
     );
+    const stepGroup = (layout: GPUBindGroupLayout) =>
+      gpu.device.createBindGroup({ layout, entries: [{ binding: 0, resource: { buffer: step.buffer } }] });
+    const stepGroups = { read: stepGroup(gpu.stepLayouts.read), write: stepGroup(gpu.stepLayouts.write) };
     const values = new DataView(new ArrayBuffer(uniforms.size));
     const dispatches = this.#dispatches.map((recorded, i) => {
       const offset = i * UNIFORM_ALIGNMENT;
       writeParams(values, offset, kernels[i], recorded.params);
-      return this.#bind(recorded, kernels[i], { uniforms, offset });
+      const { writesStep } = kernels[i].shader;
+      const bound = this.#bind(recorded, kernels[i], { uniforms, offset });
+      return { ...bound, stepGroup: writesStep ? stepGroups.write : stepGroups.read };
     });
     gpu.write(uniforms, 0, new Uint8Array(values.buffer));
-    const stepGroup = gpu.device.createBindGroup({
-      layout: gpu.stepLayout,
-      entries: [{ binding: 0, resource: { buffer: step.buffer } }],
-    });
-    const weightBytes = this.#dispatches.reduce((sum, { cost }) => sum + (cost.weightBytes ?? 0), 0);
-    return new Program(label, dispatches, stepGroup, uniforms, weightBytes);
+    return new Program(label, dispatches, this.#marks, uniforms, this.weightBytes);
   }
 
   #bind(
     { spec, bindings, grid, cost }: Recorded,
     kernel: Kernel,
     params: { uniforms: GpuBuffer; offset: number },
-  ): Dispatch {
+  ): Omit<Dispatch, 'stepGroup'> {
     const { shader, layout, pipeline } = kernel;
     const entries = [...shader.bindings].map(([name, { index, type }]): GPUBindGroupEntry => {
       if (type === 'uniform') {
@@ -135,7 +156,7 @@ export class Program {
   constructor(
     readonly label: string,
     private readonly dispatches: readonly Dispatch[],
-    private readonly stepGroup: GPUBindGroup,
+    private readonly marks: ReadonlyMap<string, number>,
     private readonly uniforms: GpuBuffer,
     /** Bytes of weights that one run reads. */
     readonly weightBytes: number,
@@ -145,22 +166,35 @@ export class Program {
     return this.dispatches.length;
   }
 
-  /** One pass; with a profiler, a pass for each dispatch. */
-  encode(encoder: GPUCommandEncoder, profiler?: Profiler): void {
+  /**
+   * One pass; with a profiler, a pass for each dispatch.
+   * @param part marks where it begins and ends; default: the whole
+   */
+  encode(encoder: GPUCommandEncoder, profiler?: Profiler, part: { from?: string; to?: string } = {}): void {
+    const dispatches = this.dispatches.slice(this.#place(part.from, 0), this.#place(part.to, this.dispatches.length));
     if (profiler) {
-      for (const dispatch of this.dispatches) {
+      for (const dispatch of dispatches) {
         this.#encodePass(encoder, [dispatch], { label: this.label, timestampWrites: profiler.next(dispatch.info) });
       }
     } else {
-      this.#encodePass(encoder, this.dispatches, { label: this.label });
+      this.#encodePass(encoder, dispatches, { label: this.label });
     }
+  }
+
+  #place(mark: string | undefined, otherwise: number): number {
+    if (mark === undefined) return otherwise;
+    const place = this.marks.get(mark);
+    if (place === undefined) throw new Error(`${this.label} has no mark ${mark}`);
+    return place;
   }
 
   #encodePass(encoder: GPUCommandEncoder, dispatches: readonly Dispatch[], descriptor: GPUComputePassDescriptor): void {
     const pass = encoder.beginComputePass(descriptor);
-    pass.setBindGroup(0, this.stepGroup);
-    for (const { pipeline, bindGroup, info } of dispatches) {
+    let bound: GPUBindGroup | undefined;
+    for (const { pipeline, stepGroup, bindGroup, info } of dispatches) {
       pass.setPipeline(pipeline);
+      if (stepGroup !== bound) pass.setBindGroup(0, stepGroup);
+      bound = stepGroup;
       pass.setBindGroup(1, bindGroup);
       pass.dispatchWorkgroups(...info.grid);
     }

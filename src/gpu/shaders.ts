@@ -27,6 +27,8 @@ export interface LinkedShader {
   bindings: ReadonlyMap<string, { index: number; type: GPUBufferBindingType }>;
   /** Fields of `struct Params`, in order; all are 4-byte scalars. */
   params: readonly { name: string; type: 'u32' | 'i32' | 'f32' }[];
+  /** It may raise the step's halt: its group 0 is writable. */
+  writesStep: boolean;
 }
 
 export async function linkShader({ name, conditions, modules = {}, constants }: ShaderVariant): Promise<LinkedShader> {
@@ -45,7 +47,8 @@ export async function linkShader({ name, conditions, modules = {}, constants }: 
     keepComments: false,
     sourceMap: false,
   });
-  return { code, bindings: parseBindings(code), params: parseParams(code) };
+  const writesStep = /@group\(0\)\s*@binding\(0\)\s*var<storage\s*,\s*read_write>/.test(code);
+  return { code, bindings: parseBindings(code), params: parseParams(code), writesStep };
 }
 
 /** Layouts follow from the declarations in the shader, so that they are written once. */

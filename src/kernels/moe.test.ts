@@ -2,7 +2,8 @@ import { expect, test } from 'vitest';
 import { useBuffers } from '../../tools/testing/buffers.ts';
 import { expectClose, openTestGpu, readFloats, run } from '../../tools/testing/kernels.ts';
 import { randomNormal, randomSource } from '../../tools/testing/random.ts';
-import type { GpuBuffer } from '../gpu/index.ts';
+import { ABSENT } from '../experts/index.ts';
+import { type GpuBuffer, Recorder } from '../gpu/index.ts';
 import { matmulShape } from './matmul.ts';
 import { expertGroups, maxExpertTiles, moeCombine, router, routingBytes } from './moe.ts';
 
@@ -74,6 +75,46 @@ test.each([
   );
 });
 
+/** Routes on a step of the test's own. @returns the halt afterwards, and whether anything was routed */
+async function routeOn(halt: number, layer: number, slotOf: number[]): Promise<{ halt: number; routed: boolean }> {
+  const step = buffers.words([0, 2, halt, 0]);
+  const experts = buffers.output(4 + 4);
+  const recorder = new Recorder(gpu);
+  const logits = buffers.floats([3, 2, 1, 0, 3, 2, 1, 0]);
+  const tensors = {
+    logits,
+    slotOf: buffers.words(slotOf),
+    slots: buffers.output(4),
+    experts,
+    weights: buffers.output(4),
+  };
+  router(recorder, tensors, 2, { expertCount: 4, topK: 2, layer, expertsAt: 4 });
+  const program = buffers.own(await recorder.build('route', step));
+  const encoder = gpu.device.createCommandEncoder();
+  program.encode(encoder);
+  gpu.device.queue.submit([encoder.finish()]);
+  const words = [...(await readWords(experts, 8))];
+  expect(words.slice(0, 4)).toEqual(Array(4).fill(0xffffffff));
+  const routed = words[4] !== 0xffffffff;
+  if (routed) expect(words.slice(4)).toEqual([0, 1, 0, 1]);
+  return { halt: (await readWords(step, 4))[2], routed };
+}
+
+test.each([
+  {
+    title: 'leaves the step alone where all are in slots',
+    halt: 0,
+    slotOf: [4, 5, ABSENT, ABSENT],
+    after: 0,
+    routes: true,
+  },
+  { title: 'halts with its layer where one is absent', halt: 0, slotOf: [4, ABSENT, 0, 0], after: 8, routes: true },
+  { title: 'routes on where its own layer halts', halt: 8, slotOf: [4, 5, 0, 0], after: 8, routes: true },
+  { title: 'does nothing behind another layer’s halt', halt: 7, slotOf: [4, ABSENT, 0, 0], after: 7, routes: false },
+])('the router $title', async ({ halt, slotOf, after, routes }) => {
+  expect(await routeOn(halt, 7, slotOf)).toEqual({ halt: after, routed: routes });
+});
+
 test('logits of large size give weights of 0 and 1, not of nothing', async () => {
   const logits = Float32Array.from({ length: 2 * 9 }, (_, i) => (i % 9 === 4 ? 900 : -900 - i));
   await expectRouting(logits, 9, 3);
@@ -85,6 +126,7 @@ test.each([
   { title: 'a tile exactly full', slots: 4, pairs: 64, slotOf: (p: number) => p % 2 },
   { title: 'each pair on another expert', slots: 512, pairs: 512, slotOf: (p: number) => (p * 5) % 512 },
   { title: 'random experts', slots: 64, pairs: 2570, slotOf: undefined },
+  { title: 'pairs of other waves left out', slots: 4, pairs: 90, slotOf: (p: number) => (p % 3 ? ABSENT : p % 4) },
 ])('groups pairs by expert into tiles: $title', async ({ slots, pairs, slotOf }) => {
   const tile = matmulShape(gpu).tokens;
   const random = randomSource(3);
@@ -105,7 +147,8 @@ test.each([
     expect(members.every((p) => chosen[p] === slot)).toBe(true);
     seen.push(...members);
   }
-  expect(seen.sort((a, b) => a - b)).toEqual(chosen.map((_, p) => p));
+  const here = [...chosen.keys()].filter((p) => chosen[p] !== ABSENT);
+  expect(seen.sort((a, b) => a - b)).toEqual(here);
 });
 
 test.each([

@@ -1,3 +1,4 @@
+import { ABSENT } from '../experts/index.ts';
 import type { Bindable, Recorder } from '../gpu/index.ts';
 import { type MatmulShape, matmulShape, type RoutedTiles } from './matmul.ts';
 import type { Routed } from './matvec.ts';
@@ -11,23 +12,33 @@ export interface RouterTensors {
   slotOf: Bindable;
   /** Out: `[T, topK]` u32. */
   slots: Bindable;
-  /** Out: `[T, topK]` u32. */
+  /** Out: `[T, topK]` u32, from word `expertsAt` on. */
   experts: Bindable;
   /** Out: `[T, topK]` f32, summing to `scale`. */
   weights: Bindable;
 }
 
-/** Chooses the top k experts of each token. */
+export interface RouterOptions {
+  expertCount: number;
+  topK: number;
+  scale?: number;
+  /** The step halts with this number + 1 where an expert is in no slot. */
+  layer?: number;
+  /** Where in `experts` this layer's begin, in words. */
+  expertsAt?: number;
+}
+
+/** Chooses the top k experts of each token, and halts the step where one of them is absent. */
 export function router(
   rec: Recorder,
   { logits, slotOf, slots, experts, weights }: RouterTensors,
   tokens: number,
-  { expertCount, topK, scale = 1 }: { expertCount: number; topK: number; scale?: number },
+  { expertCount, topK, scale = 1, layer = 0, expertsAt = 0 }: RouterOptions,
 ): void {
   rec.dispatch(
-    { name: 'router', constants: { EXPERTS: expertCount, LANES: ROUTER_LANES } },
+    { name: 'router', constants: { ABSENT, EXPERTS: expertCount, LANES: ROUTER_LANES } },
     { logits, slot_of: slotOf, slots, experts, weights },
-    { top_k: topK, scale },
+    { top_k: topK, scale, layer, experts_at: expertsAt },
     [tokens],
   );
 }

@@ -5,6 +5,9 @@ import { CHUNK, PLANES, type Plane, planeBytes, quantLayouts } from '../weights/
 import { quantTypes, rowBytes } from '../weights/quant-types.ts';
 import type { TensorType } from '../weights/types.ts';
 
+/** The GPU may lag behind the uploads by so many bytes, which its driver keeps a copy of. */
+export const UPLOAD_LEAD_BYTES = 64 * 2 ** 20;
+
 /** Rows of a part are a multiple of this, so that no repacked group of blocks straddles two parts. */
 const ROW_GRANULE = 8;
 
@@ -91,6 +94,19 @@ export class WeightMatrix {
     return this.rows * rowBytes(this.type, this.columns);
   }
 
+  /** Bytes of its planes. */
+  get gpuBytes(): number {
+    return this.parts.reduce(
+      (sum, { planes }) => sum + Object.values(planes).reduce((all, { size }) => all + size, 0),
+      0,
+    );
+  }
+
+  /** Its blocks go through the repacking shader, not straight into a plane. */
+  get isRepacked(): boolean {
+    return quantTypes[this.type].blockWeights > 1;
+  }
+
   /** Shader modules and bindings of a kernel that decodes this matrix. */
   get variant(): Pick<ShaderVariant, 'modules'> {
     return { modules: { 'lib/weights': `lib/weights/${this.type.toLowerCase()}` } };
@@ -113,41 +129,61 @@ export class WeightMatrix {
       const part = this.parts.findLast((p) => p.first * rowsPerUnit <= row)!;
       const rowInPart = row - part.first * rowsPerUnit;
       const rows = Math.min((bytes.byteLength - at) / bytesPerRow, part.count * rowsPerUnit - rowInPart);
-      await this.#writePart(gpu, staging, part, rowInPart, bytes.subarray(at, at + rows * bytesPerRow));
+      const recorder = new Recorder(gpu);
+      const piece = bytes.subarray(at, at + rows * bytesPerRow);
+      this.#repack(recorder, part, rowInPart, piece, (raw) => staging.load(raw));
+      await submitRepack(recorder, staging.step);
       at += rows * bytesPerRow;
       row += rows;
     }
   }
 
-  async #writePart(gpu: Gpu, staging: StagingBuffer, part: MatrixPart, row: number, bytes: Uint8Array<ArrayBuffer>) {
+  /**
+   * Records the repacking of one slot of a stack; types that need none are written at once.
+   * @param bytes of the whole slot @param load puts them where the shader reads them
+   */
+  recordSlot(rec: Recorder, slot: number, bytes: Uint8Array<ArrayBuffer>, load: Load): void {
+    const part = this.parts.findLast(({ first }) => first <= slot)!;
+    this.#repack(rec, part, (slot - part.first) * this.rows, bytes, load);
+  }
+
+  #repack(rec: Recorder, part: MatrixPart, row: number, bytes: Uint8Array<ArrayBuffer>, load: Load): void {
+    const { gpu } = rec;
     const { quants, blocksPerGroup } = quantLayouts[this.type];
     const { blockBytes, blockWeights } = quantTypes[this.type];
     const firstBlock = (row * this.columns) / blockWeights;
-    if (blockWeights === 1) {
+    if (!this.isRepacked) {
       gpu.write(part.planes.quants!, firstBlock * quants, bytes);
       return;
     }
     if (firstBlock % blocksPerGroup !== 0) throw new Error(`${this.label}: a piece begins within a group of blocks`);
     const blocks = bytes.byteLength / blockBytes;
-    const recorder = new Recorder(gpu);
     const groups = Math.ceil(blocks / blocksPerGroup / 64);
     const x = Math.min(groups, gpu.limits.maxComputeWorkgroupsPerDimension);
-    recorder.dispatch(
+    rec.dispatch(
       { name: 'repack', modules: { 'lib/repack': `lib/repack/${this.type.toLowerCase()}` } },
-      { ...part.planes, raw: staging.load(bytes) },
+      { ...part.planes, raw: load(bytes) },
       { blocks, first_group: firstBlock / blocksPerGroup },
       [x, Math.ceil(groups / x)],
     );
-    const program = await recorder.build('repack', staging.step);
-    const encoder = gpu.device.createCommandEncoder();
-    program.encode(encoder);
-    gpu.device.queue.submit([encoder.finish()]);
-    program.dispose();
   }
 
   dispose(): void {
     for (const { planes } of this.parts) for (const buffer of Object.values(planes)) buffer.dispose();
   }
+}
+
+/** Puts bytes into a buffer of their own until what is recorded was submitted. */
+type Load = (bytes: Uint8Array<ArrayBuffer>) => GpuBuffer;
+
+async function submitRepack(recorder: Recorder, step: GpuBuffer): Promise<void> {
+  if (recorder.dispatchCount === 0) return;
+  const { gpu } = recorder;
+  const program = await recorder.build('repack', step);
+  const encoder = gpu.device.createCommandEncoder();
+  program.encode(encoder);
+  gpu.device.queue.submit([encoder.finish()]);
+  program.dispose();
 }
 
 /** Where pieces of files wait for the repacking shader. Writes to it are queued behind the dispatches that read it before. */
@@ -173,6 +209,60 @@ export class StagingBuffer {
   dispose(): void {
     this.#raw.dispose();
     this.step.dispose();
+  }
+}
+
+/** One slot of one stack to be written. */
+export interface SlotWrite {
+  readonly matrix: WeightMatrix;
+  readonly slot: number;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/**
+ * Staging buffers used in turn, so that the next expert's bytes can be copied while the last one's are still being repacked.
+ * Calls are taken one after another.
+ */
+export class StagingRing {
+  readonly #buffers: readonly StagingBuffer[];
+  #next = 0;
+  #last: Promise<void> = Promise.resolve();
+  #lead = 0;
+
+  constructor(
+    private readonly gpu: Gpu,
+    count: number,
+    size: number,
+  ) {
+    this.#buffers = Array.from({ length: count }, () => new StagingBuffer(gpu, size));
+  }
+
+  /** Queues the writes, as one submit; at most as many as there are buffers. */
+  write(writes: readonly SlotWrite[]): Promise<void> {
+    const done = this.#last.then(() => this.#write(writes));
+    this.#last = done.catch(() => {}); // told to whoever asked for it
+    return done;
+  }
+
+  async #write(writes: readonly SlotWrite[]): Promise<void> {
+    if (writes.length > this.#buffers.length) throw new Error(`${writes.length} writes exceed the ring`);
+    this.gpu.assertAlive();
+    const recorder = new Recorder(this.gpu);
+    for (const { matrix, slot, bytes } of writes) {
+      matrix.recordSlot(recorder, slot, bytes, (raw) => {
+        this.#next = (this.#next + 1) % this.#buffers.length;
+        return this.#buffers[this.#next].load(raw);
+      });
+    }
+    await submitRepack(recorder, this.#buffers[0].step);
+    this.#lead += writes.reduce((sum, { bytes }) => sum + bytes.byteLength, 0);
+    if (this.#lead < UPLOAD_LEAD_BYTES) return;
+    this.#lead = 0;
+    await this.gpu.device.queue.onSubmittedWorkDone();
+  }
+
+  dispose(): void {
+    for (const buffer of this.#buffers) buffer.dispose();
   }
 }
 

@@ -43,9 +43,23 @@ export function decoder(pass: Pass, model: TextModel, state: SequenceState): Gpu
   embed(rec, model.embedding, input.tokens, x, tokens);
   for (const [i, layer] of model.layers.entries()) {
     mixer(pass, layer, normed(pass, x, layer.inputNorm), x, state.layers[i]);
-    feedForward(pass, layer, normed(pass, x, layer.ffnNorm), x);
+    feedForward(pass, layer, i, normed(pass, x, layer.ffnNorm), x);
   }
   return x;
+}
+
+/** The place behind the router of a layer, where its pairs' slots are known: what a halted pass goes on from. */
+export const routedMark = (layer: number) => `routed ${layer}`;
+/** The place behind the products of the layer's pairs with their experts. */
+export const productsMark = (layer: number) => `products ${layer}`;
+
+/** What the routers decide: `slots` `[T, K]` u32 of the layer at work, `experts` `[layers, T, K]` u32 of the whole pass. */
+export function routing(scratch: Scratch, { layers, ffn }: ModelConfig): { slots: GpuBuffer; experts: GpuBuffer } {
+  const topK = ffn.kind === 'moe' ? ffn.topK : 0;
+  return {
+    slots: scratch.rows('routed slots', topK),
+    experts: scratch.rows('routed experts', layers.length * topK),
+  };
 }
 
 /** Logits of `count` rows from `first` of the residual stream, `[count, vocabulary]`. */
@@ -132,8 +146,8 @@ function gatedDeltaNet(
   product(rec, layer.output, y, x, tokens, { f16, accumulate: true });
 }
 
-function feedForward(pass: Pass, { ffn }: Layer, h: GpuBuffer, x: GpuBuffer): void {
-  if (ffn.kind === 'moe') moe(pass, ffn, h, x);
+function feedForward(pass: Pass, { ffn }: Layer, layer: number, h: GpuBuffer, x: GpuBuffer): void {
+  if (ffn.kind === 'moe') moe(pass, ffn, layer, h, x);
   else gatedMlp(pass, ffn, h, x, true);
 }
 
@@ -155,19 +169,48 @@ function gatedMlp(
   product(rec, mlp.down, inner, y, tokens, { f16, accumulate });
 }
 
+/**
+ * What the routers of `count` layers from `first` on would choose for the residual stream as it is, a guess at what they will
+ * choose for the one they get. Reads x, and leaves all that a halted pass still needs alone.
+ * @param chosen out: `[layers, topK]` u32
+ */
+export function forecast(pass: Pass, model: TextModel, first: number, count: number, chosen: GpuBuffer): void {
+  const { rec, config, scratch } = pass;
+  if (config.ffn.kind !== 'moe') return;
+  const { experts: expertCount, topK } = config.ffn;
+  const layers = model.layers.slice(first, first + count);
+  const logits = layers.map((_, i) => scratch.bytes(`foreseen logits ${i}`, expertCount * 4));
+  const h = scratch.bytes('foreseen normed', config.hidden * 4);
+  const x = scratch.rows('x', config.hidden);
+  // Routers halt the step that they are given, and products heed it: so all products come before.
+  for (const [i, { ffn, ffnNorm }] of layers.entries()) {
+    if (ffn.kind !== 'moe') continue;
+    rmsNorm(rec, x, ffnNorm, h, { rows: 1, columns: config.hidden, eps: config.eps });
+    product(rec, ffn.router, h, logits[i], 1);
+  }
+  const slots = scratch.bytes('foreseen slots', topK * 4);
+  const weights = scratch.bytes('foreseen weights', topK * 4);
+  for (const [i, { ffn }] of layers.entries()) {
+    if (ffn.kind !== 'moe') continue;
+    const tensors = { logits: logits[i], slotOf: ffn.slots.buffer, slots, experts: chosen, weights };
+    router(rec, tensors, 1, { expertCount, topK, layer: 0, expertsAt: i * topK });
+  }
+}
+
 /** `x += Σ p_e · expert_e(h) + sigmoid(shared gate · h) · shared(h)`. Source: qwen35.md §2.3. */
-function moe(pass: Pass, ffn: MoeFfn, h: GpuBuffer, x: GpuBuffer): void {
+function moe(pass: Pass, ffn: MoeFfn, layer: number, h: GpuBuffer, x: GpuBuffer): void {
   const { rec, config, scratch, tokens, f16 } = pass;
   if (config.ffn.kind !== 'moe') throw new Error('a layer has experts, the model has not');
   const { experts: expertCount, topK, expertWidth, scale } = config.ffn;
   const logits = scratch.rows('router logits', expertCount); // [T, E]
   product(rec, ffn.router, h, logits, tokens);
-  const slots = scratch.rows('routed slots', topK); // [T, K]
-  const experts = scratch.rows('routed experts', topK); // [T, K]
-  const weights = scratch.rows('routed weights', topK); // [T, K]
-  router(rec, { logits, slotOf: ffn.slots.buffer, slots, experts, weights }, tokens, { expertCount, topK, scale });
-
   const pairs = tokens * topK;
+  const { slots, experts } = routing(scratch, config);
+  const weights = scratch.rows('routed weights', topK); // [T, K]
+  const choice = { expertCount, topK, scale, layer, expertsAt: layer * pairs };
+  router(rec, { logits, slotOf: ffn.slots.buffer, slots, experts, weights }, tokens, choice);
+
+  rec.mark(routedMark(layer));
   const plain = { slots, pairs, xShare: topK };
   const group = () => {
     const shape = matmulShape(rec.gpu);
@@ -190,6 +233,7 @@ function moe(pass: Pass, ffn: MoeFfn, h: GpuBuffer, x: GpuBuffer): void {
   }
   const out = scratch.rows('expert out', topK * config.hidden); // [T·K, hidden]
   expertProduct(rec, ffn.experts.down, inner, out, { ...routed, xShare: 1 }, { f16 });
+  rec.mark(productsMark(layer));
 
   const gate = scratch.rows('shared gate', 1); // [T]
   const shared = scratch.rows('shared out', config.hidden); // [T, hidden]

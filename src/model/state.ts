@@ -97,6 +97,15 @@ export class SequenceState {
     this.gpu.device.queue.submit([encoder.finish()]);
   }
 
+  /** Bytes of all buffers as they are. */
+  get bytes(): number {
+    return this.layers.reduce(
+      (sum, layer) =>
+        sum + (layer.kind === 'attention' ? layer.k.size + layer.v.size : layer.conv.size + layer.recurrent.size),
+      0,
+    );
+  }
+
   /** Bytes that `save` writes: the part of the state that is not kept token by token. */
   get recurrentBytes(): number {
     return this.#recurrent().reduce((sum, { size }) => sum + size, 0);

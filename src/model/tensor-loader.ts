@@ -1,16 +1,15 @@
 import { QwenError, throwIfAborted } from '../errors.ts';
 import type { Gpu, GpuBuffer } from '../gpu/index.ts';
-import { StagingBuffer, WeightMatrix } from '../kernels/weight-matrix.ts';
+import { StagingBuffer, UPLOAD_LEAD_BYTES, WeightMatrix } from '../kernels/weight-matrix.ts';
 import { CHUNK } from '../weights/quant-layout.ts';
 import { rowBytes } from '../weights/quant-types.ts';
 import type { TensorInfo, Weights } from '../weights/types.ts';
+import type { ExpertStack } from './layer-experts.ts';
 
 /** Bytes of a tensor that are read and uploaded at a time. */
 const PIECE_BYTES = 8 * 2 ** 20;
 /** Pieces read ahead of the upload: several ranges or store reads at once. */
 const PIECES_IN_FLIGHT = 6;
-/** The GPU may lag behind the uploads by so many bytes, which its driver keeps a copy of. */
-const UPLOAD_LEAD_BYTES = 64 * 2 ** 20;
 /** As in WeightMatrix.write: pieces begin at multiples of so many rows. */
 const ROW_GRANULE = 8;
 
@@ -33,6 +32,8 @@ export interface RowRange {
 export class TensorLoader {
   readonly #pieces: Piece[] = [];
   readonly #owned: { dispose(): void }[] = [];
+  /** The largest piece that is repacked. */
+  #stagingBytes = 0;
 
   constructor(
     readonly gpu: Gpu,
@@ -56,10 +57,8 @@ export class TensorLoader {
   matrix(name: string, shape: readonly number[], range?: RowRange, { pad = false } = {}): WeightMatrix {
     const tensor = this.#tensor(name);
     const stored = range ? [tensor.shape[0], ...shape.slice(1)] : shape;
-    const actual = sameRank(tensor.shape, stored.length);
-    if (actual.join() !== stored.join() || (range && range.first + range.count > actual[0])) {
-      throw this.#badShape(tensor, stored);
-    }
+    const actual = this.#checkShape(tensor, stored);
+    if (range && range.first + range.count > actual[0]) throw this.#badShape(tensor, stored);
     const columns = shape.at(-1)!;
     const width = pad ? padded(columns) : columns;
     const matrix = WeightMatrix.allocate(this.gpu, name, tensor.type, [...shape.slice(0, -1), width]);
@@ -68,17 +67,54 @@ export class TensorLoader {
     const paddedBytes = rowBytes(tensor.type, width);
     const rows = matrix.rows * (matrix.slots ?? 1);
     const from = (range?.first ?? 0) * bytesPerRow;
+    this.#addRows(matrix, tensor, { first: 0, count: rows }, from, bytesPerRow, paddedBytes);
+    return matrix;
+  }
+
+  /**
+   * Some of a stack of experts.
+   * @param shape of the tensor, `[experts, rows, columns]`
+   * @param slots that the stack has @param experts to load, by slot; further slots stay empty
+   */
+  stack(name: string, shape: readonly number[], slots: number, experts: readonly number[]): ExpertStack {
+    const tensor = this.#tensor(name);
+    this.#checkShape(tensor, shape);
+    const [, rows, columns] = shape;
+    const matrix = WeightMatrix.allocate(this.gpu, name, tensor.type, [slots, rows, columns]);
+    this.#owned.push(matrix);
+    const bytesPerRow = rowBytes(tensor.type, columns);
+    // Runs of neighbours are read as one: all of them, where the stack holds every expert.
+    for (let slot = 0; slot < experts.length; ) {
+      let end = slot + 1;
+      while (end < experts.length && experts[end] === experts[end - 1] + 1) end++;
+      const from = experts[slot] * matrix.bytes;
+      this.#addRows(matrix, tensor, { first: slot * rows, count: (end - slot) * rows }, from, bytesPerRow, bytesPerRow);
+      slot = end;
+    }
+    return { matrix, tensor };
+  }
+
+  #addRows(
+    matrix: WeightMatrix,
+    tensor: TensorInfo,
+    { first, count }: RowRange,
+    from: number,
+    bytesPerRow: number,
+    paddedBytes: number,
+  ): void {
     const fitting = Math.floor(PIECE_BYTES / paddedBytes);
     const pieceRows = Math.max(ROW_GRANULE, fitting - (fitting % ROW_GRANULE));
-    for (let row = 0; row < rows; row += pieceRows) {
+    for (let row = 0; row < count; row += pieceRows) {
+      const rows = Math.min(pieceRows, count - row);
+      if (matrix.isRepacked) this.#stagingBytes = Math.max(this.#stagingBytes, rows * paddedBytes);
       this.#pieces.push({
         tensor,
         start: from + row * bytesPerRow,
-        length: Math.min(pieceRows, rows - row) * bytesPerRow,
-        apply: (bytes) => matrix.write(this.gpu, this.#staging(), row, widenRows(bytes, bytesPerRow, paddedBytes)),
+        length: rows * bytesPerRow,
+        apply: (bytes) =>
+          matrix.write(this.gpu, this.#staging(), first + row, widenRows(bytes, bytesPerRow, paddedBytes)),
       });
     }
-    return matrix;
   }
 
   /** Small tensors as f32, one after another in one buffer. @param length of each */
@@ -151,6 +187,12 @@ export class TensorLoader {
     }
   }
 
+  /** On a rehearsal's device: takes, for a moment, what loading takes besides the tensors. */
+  rehearse(): void {
+    this.#staging().dispose();
+    this.#stagingBuffer = undefined;
+  }
+
   disposeOwned(): void {
     for (const resource of this.#owned.splice(0)) resource.dispose();
   }
@@ -158,8 +200,14 @@ export class TensorLoader {
   #stagingBuffer: StagingBuffer | undefined;
 
   #staging(): StagingBuffer {
-    this.#stagingBuffer ??= new StagingBuffer(this.gpu, PIECE_BYTES);
+    this.#stagingBuffer ??= new StagingBuffer(this.gpu, this.#stagingBytes);
     return this.#stagingBuffer;
+  }
+
+  #checkShape(tensor: TensorInfo, expected: readonly number[]): readonly number[] {
+    const actual = sameRank(tensor.shape, expected.length);
+    if (actual.join() !== expected.join()) throw this.#badShape(tensor, expected);
+    return actual;
   }
 
   #tensor(name: string): TensorInfo {

@@ -1,8 +1,9 @@
-import { SlotTable } from '../experts/index.ts';
+import { createPolicy, type ExpertPolicy, ExpertResidency, SlotTable } from '../experts/index.ts';
 import type { Gpu, GpuBuffer } from '../gpu/index.ts';
-import type { WeightMatrix } from '../kernels/weight-matrix.ts';
+import { StagingRing, type WeightMatrix } from '../kernels/weight-matrix.ts';
 import type { Weights } from '../weights/types.ts';
 import { type DenseConfig, type ModelConfig, type MoeConfig, readConfig } from './config.ts';
+import { type ExpertStack, LayerExperts } from './layer-experts.ts';
 import { TensorLoader } from './tensor-loader.ts';
 
 /** A loaded text model: the tensors of `qwen35.md` §3, by what they do. */
@@ -14,6 +15,8 @@ export interface TextModel {
   readonly output: WeightMatrix;
   readonly outputNorm: GpuBuffer;
   readonly layers: readonly Layer[];
+  /** Of a model of experts. */
+  readonly experts: ExpertResidency | undefined;
   dispose(): void;
 }
 
@@ -73,7 +76,18 @@ export interface MoeFfn {
   readonly slots: SlotTable;
 }
 
+/** How many experts there is room for, and who they are. */
+export interface ExpertRoom {
+  /** Slots of each layer, from its number of chosen experts to all. */
+  readonly slots: readonly number[];
+  readonly policy: ExpertPolicy;
+  /** Loading reads no experts: they come later, those first that are wanted. */
+  readonly early?: boolean;
+}
+
 export interface LoadTextOptions {
+  /** Default: a slot for every expert. */
+  room?: ExpertRoom;
   /** Called with bytes uploaded so far, all there are to upload, and the file being read. */
   onProgress?: (loaded: number, total: number, file: string) => void;
   signal?: AbortSignal;
@@ -84,33 +98,42 @@ export async function loadTextModel(gpu: Gpu, weights: Weights, options: LoadTex
   const config = readConfig(weights);
   const loader = new TensorLoader(gpu, weights);
   try {
-    const { hidden, vocabulary } = config;
-    const embedding = loader.matrix('token_embd.weight', [vocabulary, hidden]);
-    const output = loader.has('output.weight') ? loader.matrix('output.weight', [vocabulary, hidden]) : embedding;
-    const outputNorm = loader.vector(['output_norm.weight'], hidden);
-    const layers = config.layers.map((kind, i): Layer => {
-      const name = (suffix: string) => `blk.${i}.${suffix}`;
-      return {
-        ...(kind === 'attention' ? attentionLayer(loader, config, name) : deltaNetLayer(loader, config, name)),
-        inputNorm: loader.vector([name('attn_norm.weight')], hidden),
-        ffnNorm: loader.vector([name('post_attention_norm.weight')], hidden),
-        ffn:
-          config.ffn.kind === 'dense'
-            ? denseFfn(loader, config.ffn, hidden, name)
-            : moeFfn(loader, config.ffn, hidden, name),
-      };
-    });
+    const model = allocateTextModel(loader, config, options.room);
     const total = loader.totalBytes;
     let loaded = 0;
     await loader.load((bytes, file) => {
       loaded += bytes;
       options.onProgress?.(loaded, total, file);
     }, options.signal);
-    return { config, embedding, output, outputNorm, layers, dispose: () => loader.disposeOwned() };
+    return model;
   } catch (error) {
     loader.disposeOwned();
     throw error;
   }
+}
+
+/** A text model whose tensors the loader is still to read. */
+export function allocateTextModel(loader: TensorLoader, config: ModelConfig, room?: ExpertRoom): TextModel {
+  const { hidden, vocabulary } = config;
+  const embedding = loader.matrix('token_embd.weight', [vocabulary, hidden]);
+  const output = loader.has('output.weight') ? loader.matrix('output.weight', [vocabulary, hidden]) : embedding;
+  const outputNorm = loader.vector(['output_norm.weight'], hidden);
+  const experts = config.ffn.kind === 'moe' ? new ExpertAllocator(loader, config, config.ffn, room) : undefined;
+  const layers = config.layers.map((kind, i): Layer => {
+    const name = (suffix: string) => `blk.${i}.${suffix}`;
+    return {
+      ...(kind === 'attention' ? attentionLayer(loader, config, name) : deltaNetLayer(loader, config, name)),
+      inputNorm: loader.vector([name('attn_norm.weight')], hidden),
+      ffnNorm: loader.vector([name('post_attention_norm.weight')], hidden),
+      ffn: config.ffn.kind === 'dense' ? denseFfn(loader, config.ffn, hidden, name) : experts!.layer(i, name),
+    };
+  });
+  const residency = experts?.residency();
+  const dispose = () => {
+    residency?.close();
+    loader.disposeOwned();
+  };
+  return { config, embedding, output, outputNorm, layers, experts: residency, dispose };
 }
 
 type Name = (suffix: string) => string;
@@ -162,25 +185,75 @@ function denseFfn(loader: TensorLoader, { width }: DenseConfig, hidden: number, 
   return { kind: 'dense', ...gatedMlp(loader, name, '', width, hidden) };
 }
 
-function moeFfn(loader: TensorLoader, config: MoeConfig, hidden: number, name: Name): MoeFfn {
-  const { experts, expertWidth, sharedWidth } = config;
-  const fused = name('ffn_gate_up_exps.weight');
-  const slots = loader.own(new SlotTable(loader.gpu, name('slots'), experts, experts));
-  slots.place(Array.from({ length: experts }, (_, expert) => [expert, expert] as const));
-  return {
-    kind: 'moe',
-    router: loader.matrix(name('ffn_gate_inp.weight'), [experts, hidden]),
-    experts: {
-      ...(loader.has(fused)
-        ? { gateUp: loader.matrix(fused, [experts, 2 * expertWidth, hidden]) }
-        : {
-            gate: loader.matrix(name('ffn_gate_exps.weight'), [experts, expertWidth, hidden]),
-            up: loader.matrix(name('ffn_up_exps.weight'), [experts, expertWidth, hidden]),
-          }),
-      down: loader.matrix(name('ffn_down_exps.weight'), [experts, hidden, expertWidth]),
-    },
-    shared: gatedMlp(loader, name, '_shexp', sharedWidth, hidden),
-    sharedGate: loader.matrix(name('ffn_gate_inp_shexp.weight'), [1, hidden]),
-    slots,
-  };
+/** Buffers through which absent experts come: two experts at a time, of three matrices at most. */
+const RING_BUFFERS = 6;
+
+/** Makes the feed-forward parts of a model of experts. */
+class ExpertAllocator {
+  readonly #loader: TensorLoader;
+  readonly #hidden: number;
+  readonly #config: MoeConfig;
+  readonly #room: ExpertRoom;
+  readonly #layers: { table: SlotTable; stacks: readonly ExpertStack[] }[] = [];
+
+  constructor(loader: TensorLoader, { layers, hidden }: ModelConfig, config: MoeConfig, room?: ExpertRoom) {
+    this.#loader = loader;
+    this.#hidden = hidden;
+    this.#config = config;
+    this.#room = room ?? {
+      slots: layers.map(() => config.experts),
+      policy: createPolicy('forecast', { layers: layers.length, experts: config.experts }),
+    };
+  }
+
+  layer(i: number, name: Name): MoeFfn {
+    const loader = this.#loader;
+    const hidden = this.#hidden;
+    const { experts, expertWidth, sharedWidth } = this.#config;
+    const slots = this.#room.slots[i];
+    const initial = this.#initial(i);
+    const stack = (suffix: string, rows: number, columns: number) =>
+      loader.stack(name(suffix), [experts, rows, columns], slots, initial);
+    const down = stack('ffn_down_exps.weight', hidden, expertWidth);
+    const inner: Record<string, ExpertStack> = loader.has(name('ffn_gate_up_exps.weight'))
+      ? { gateUp: stack('ffn_gate_up_exps.weight', 2 * expertWidth, hidden) }
+      : {
+          gate: stack('ffn_gate_exps.weight', expertWidth, hidden),
+          up: stack('ffn_up_exps.weight', expertWidth, hidden),
+        };
+    const table = loader.own(new SlotTable(loader.gpu, name('slots'), experts, slots));
+    table.place(initial.map((expert) => [expert, table.take()!]));
+    for (const expert of initial) this.#room.policy.admitted(i, expert);
+    this.#layers.push({ table, stacks: [...Object.values(inner), down] });
+    return {
+      kind: 'moe',
+      router: loader.matrix(name('ffn_gate_inp.weight'), [experts, hidden]),
+      experts: {
+        down: down.matrix,
+        ...(inner.gateUp ? { gateUp: inner.gateUp.matrix } : { gate: inner.gate.matrix, up: inner.up.matrix }),
+      },
+      shared: gatedMlp(loader, name, '_shexp', sharedWidth, hidden),
+      sharedGate: loader.matrix(name('ffn_gate_inp_shexp.weight'), [1, hidden]),
+      slots: table,
+    };
+  }
+
+  /** To be called when all layers are made. */
+  residency(): ExpertResidency {
+    const matrices = this.#layers.flatMap(({ stacks }) => stacks.map(({ matrix }) => matrix));
+    const absent = this.#layers.some(({ table }) => table.resident < table.experts);
+    const largest = Math.max(...matrices.map((matrix) => (matrix.isRepacked ? matrix.bytes : 0)));
+    const ring = this.#loader.own(new StagingRing(this.#loader.gpu, absent ? RING_BUFFERS : 0, largest));
+    const shelves = this.#layers.map(({ table, stacks }) => new LayerExperts(table, stacks, ring));
+    return new ExpertResidency(shelves, this.#room.policy);
+  }
+
+  /** By slot. */
+  #initial(layer: number): number[] {
+    const { experts } = this.#config;
+    const slots = this.#room.slots[layer];
+    if (this.#room.early) return [];
+    if (slots === experts) return Array.from({ length: experts }, (_, expert) => expert);
+    return this.#room.policy.initial(layer, slots).sort((a, b) => a - b);
+  }
 }

@@ -86,5 +86,7 @@ export interface ChatEngine {
     };
   };
   stats(): EngineStats | Promise<EngineStats>;
+  /** Figures as they are now, not as of the last answer. Without it the map of experts takes `stats`. */
+  refreshStats?(): Promise<EngineStats>;
   dispose(): void | Promise<void>;
 }

@@ -18,6 +18,7 @@ import type { Composer } from './composer.ts';
 import './composer.ts';
 import { type AnswerFigures, type AnswerTurn, type ChatMessage, Conversation } from './conversation.ts';
 import { errorBox } from './error-box.ts';
+import './expert-map.ts';
 import { FileDrop } from './file-drop.ts';
 import { FollowScroll } from './follow-scroll.ts';
 import { icons } from './icons.ts';
@@ -34,6 +35,7 @@ import type { ChatTool } from './tools.ts';
 
 export type { ChatContentPart, ChatEngine } from './chat-engine.ts';
 export type { AnswerFigures, ChatMessage } from './conversation.ts';
+export { ExpertMap, type ExpertMapEvents } from './expert-map.ts';
 export type { ChatTool } from './tools.ts';
 
 /** Events of `<qwen-chat>`, by name, with their `detail`. All bubble and cross shadow roots. */

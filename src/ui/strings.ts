@@ -184,6 +184,43 @@ export const strings = {
   },
   tokens: (count: number) => `${formatNumber(count)} ${count === 1 ? 'token' : 'tokens'}`,
 
+  // Map of experts
+  map: {
+    title: 'Where the model’s experts are',
+    hint: 'A row for each layer, a cell for each expert. The arrow keys move from cell to cell.',
+    roleDescription: 'map',
+    legend: 'Legend',
+    places: {
+      remote: 'on the server',
+      stored: 'on this device',
+      resident: 'in GPU memory',
+      inUse: 'in use',
+    },
+    shared: 'Left column: what all tokens share, always in GPU memory',
+    point: 'Point at a cell to see which expert it is.',
+    cell: (layer: number, expert: number, place: string, uses: number, bytes: number) =>
+      `Layer ${layer}, expert ${expert}: ${place}${bytes > 0 ? `, about ${formatBytes(bytes)}` : ''}, ${
+        uses === 0 ? 'not seen in use yet' : `seen in use ${uses === 1 ? 'once' : `${formatNumber(uses)} times`}`
+      }`,
+    sharedCell: (layer: number) => `Layer ${layer}, what all tokens share: in GPU memory`,
+    arriving: (experts: number) =>
+      `You can chat already. ${experts === 1 ? 'One expert is' : `${formatNumber(experts)} experts are`} still on the way; those that an answer needs come first.`,
+    table: 'As a table',
+    layer: 'Layer',
+    figures: 'Experts since loading',
+    hitRate: 'Found in GPU memory',
+    hitRateOf: (hits: number, wanted: number) =>
+      wanted === 0
+        ? '–'
+        : `${formatNumber(Math.floor((1000 * hits) / wanted) / 10, 1)} % of ${formatNumber(wanted)} wanted`,
+    slotBytes: 'Read from GPU memory',
+    storeBytes: 'Waited for from this device',
+    networkBytes: 'Waited for from the server',
+    stalls: 'Waited',
+    stallsOf: (misses: number, ms: number) =>
+      misses === 0 ? 'never' : `${formatDuration(ms)} for ${formatNumber(misses)} experts`,
+  },
+
   // Errors
   details: 'Details',
   retry: 'Try again',
@@ -207,6 +244,7 @@ export const errorTitles: Record<QwenErrorCode, string> = {
   truncated: 'The model file is incomplete',
   'file-changed': 'The file on the server has changed',
   'missing-shard': 'A part of the model is missing',
+  'permission-needed': 'The browser wants leave to read the file again',
   'quota-exceeded': 'There is no room left on this device',
   'store-unavailable': 'The browser’s storage cannot be used',
   'store-corrupt': 'Stored data is damaged',

@@ -1,5 +1,6 @@
 /** A file as bytes at offsets, wherever it lies. */
 import { QwenError, throwIfAborted } from '../errors.ts';
+import type { ReadPriority } from './types.ts';
 
 export interface ByteSource {
   /** URL or name, for messages and `TensorInfo.file`. */
@@ -8,7 +9,13 @@ export interface ByteSource {
   /** At least the first `bytes` bytes of the file (`bytes <= size`), fetched without rounding up to whole chunks. */
   prefix(bytes: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
   /** Bytes `[start, end)`, inside the file. The caller owns the array. */
-  read(start: number, end: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
+  read(start: number, end: number, signal?: AbortSignal, priority?: ReadPriority): Promise<Uint8Array<ArrayBuffer>>;
+  /** Whether bytes `[start, end)` can be had without the network. */
+  isLocal(start: number, end: number): boolean;
+  /** Bytes that are not on this device yet. */
+  readonly missingBytes: number;
+  /** Fetches those, in the background. */
+  download(signal?: AbortSignal): Promise<void>;
   /** Where the header's bytes end and the tensors' begin; before that, reads count for nothing. */
   headerEndsAt(dataStart: number): void;
   /** Tensor bytes handed out so far that came over the network, and from a store or a local file. */
@@ -21,6 +28,7 @@ export interface ByteSource {
 export class BlobSource implements ByteSource {
   readonly file: string;
   readonly networkBytes = 0;
+  readonly missingBytes = 0;
   storeBytes = 0;
 
   constructor(
@@ -43,6 +51,12 @@ export class BlobSource implements ByteSource {
     this.storeBytes += bytes.length;
     return bytes;
   }
+
+  isLocal(): boolean {
+    return true;
+  }
+
+  async download(): Promise<void> {}
 
   headerEndsAt(): void {}
 

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type WriterTensor, writeGguf } from '../../tools/gguf-writer.ts';
 import { startTestServer, type TestServer } from '../../tools/test-server.ts';
 import { deleteStored, listStored, openWeightsWith, type Weights } from './index.ts';
+import { IndexedDbStore } from './indexeddb-store.ts';
 import type { ModelInput, StoreKind } from './types.ts';
 
 const PATH = '/models/tiny.gguf';
@@ -135,8 +136,8 @@ describe.each<StoreKind>(['indexeddb', 'none'])('with store %s', (store) => {
     expect(Buffer.compare(start, large.data.subarray(0, 10))).toBe(0);
     expect(Buffer.compare(all, large.data)).toBe(0);
     expect(server.count('/large.gguf').bodyBytes).toBe(bytes.length);
-    // One range for the header, one for the short read, then one per 8 MiB.
-    expect(server.count('/large.gguf').requests).toBe(1 + 1 + 5);
+    // One range for the header, then one per 8 MiB: the short read goes along with the long one.
+    expect(server.count('/large.gguf').requests).toBe(1 + 5);
   });
 
   test('passing failures are waited for, lasting ones are told', async () => {
@@ -402,7 +403,18 @@ describe('the store', () => {
     await expectTensor(weights, 'b');
   });
 
+  test('of which the browser feigns a size is believed to have room', async () => {
+    const large = { size: 220e9, url: 'https://models.test/large.gguf' };
+    const usage = 123_456;
+    vi.stubGlobal('navigator', { storage: { estimate: async () => ({ quota: usage + 10 * 2 ** 30, usage }) } });
+    const room = new IndexedDbStore();
+    await room.checkRoom(large.size, large.url);
+    vi.stubGlobal('navigator', { storage: { estimate: async () => ({ quota: usage + 100e9, usage }) } });
+    await expect(room.checkRoom(large.size, large.url)).rejects.toMatchObject({ code: 'quota-exceeded' });
+  });
+
   test('that does not exist is told', async () => {
+    await expect(open(server.url(PATH), 'opfs')).rejects.toMatchObject({ code: 'store-unavailable' });
     vi.stubGlobal('indexedDB', undefined);
     await expect(open(server.url(PATH), 'indexeddb')).rejects.toMatchObject({ code: 'store-unavailable' });
     vi.unstubAllGlobals();

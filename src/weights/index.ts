@@ -6,13 +6,17 @@ import { readGgufHeader } from './gguf.ts';
 import { absoluteUrl, type HttpOptions } from './http-file.ts';
 import { IndexedDbStore } from './indexeddb-store.ts';
 import { Limiter } from './limiter.ts';
+import { fileOf, isHandle } from './local-files.ts';
 import { MemoryStore } from './memory-store.ts';
-import { REQUESTS_IN_FLIGHT, RemoteFile } from './remote-file.ts';
+import { OpfsStore } from './opfs-store.ts';
+import { REQUESTS_IN_FLIGHT, RemoteFile, URGENT_REQUESTS_IN_FLIGHT } from './remote-file.ts';
 import { assembleShards, missingShard, type Shard, shardPlace, shardUrl } from './shards.ts';
 import type { ChunkStore, StoredFile } from './store.ts';
-import type { ModelInput, OpenOptions, OpenWeights, StoreKind, TensorInfo, Weights } from './types.ts';
+import type { ModelFile, ModelInput, OpenOptions, OpenWeights, StoreKind, TensorInfo, Weights } from './types.ts';
 
-export { requestPersistence } from './indexeddb-store.ts';
+export { allowFiles, forgetFiles, type RememberedFiles, rememberedFiles, rememberFiles } from './local-files.ts';
+export { provideStorageWorker } from './opfs-store.ts';
+export { requestPersistence } from './quota.ts';
 export type { ChunkStore, StoredFile } from './store.ts';
 export type * from './types.ts';
 
@@ -30,7 +34,7 @@ export async function openWeightsWith(
   http?: HttpOptions,
 ): Promise<Weights> {
   throwIfAborted(signal);
-  const inputs: readonly (string | Blob)[] = typeof input === 'string' || input instanceof Blob ? [input] : input;
+  const inputs: readonly ModelFile[] = Array.isArray(input) ? input : [input as ModelFile];
   if (inputs.length === 0)
     throw new QwenError('invalid-request', 'The list of model files is empty.', { param: 'model' });
 
@@ -69,8 +73,9 @@ async function withStore<T>(kind: StoreKind, work: (store: ChunkStore) => Promis
 
 function createStore(kind: StoreKind): ChunkStore {
   if (kind === 'indexeddb') return new IndexedDbStore();
+  if (kind === 'opfs') return new OpfsStore();
   if (kind === 'none') return new MemoryStore();
-  throw new QwenError('invalid-request', `store is ${JSON.stringify(kind)}; it can be 'indexeddb' or 'none'.`, {
+  throw new QwenError('invalid-request', `store is ${JSON.stringify(kind)}; it can be 'indexeddb', 'opfs' or 'none'.`, {
     param: 'store',
   });
 }
@@ -78,7 +83,7 @@ function createStore(kind: StoreKind): ChunkStore {
 /** Opens files one by one or side by side, and closes them all. */
 class Opener {
   readonly remotes: RemoteFile[] = [];
-  private readonly network = new Limiter(REQUESTS_IN_FLIGHT);
+  private readonly network = new Limiter(REQUESTS_IN_FLIGHT, URGENT_REQUESTS_IN_FLIGHT);
   private readonly turns = new Limiter(REQUESTS_IN_FLIGHT);
   private readonly cancel = new AbortController();
   private readonly signal: AbortSignal;
@@ -92,8 +97,8 @@ class Opener {
   }
 
   /** All that was given; the siblings of a lone shard at a URL as well. */
-  async openAll(inputs: readonly (string | Blob)[]): Promise<Shard[]> {
-    if (inputs.length > 1) return Promise.all(inputs.map((input) => this.open(input)));
+  async openAll(inputs: readonly ModelFile[]): Promise<Shard[]> {
+    if (inputs.length > 1) return Promise.all(inputs.map((input) => this.open(input, inputs.length)));
     const [input] = inputs;
     if (typeof input !== 'string') return [await this.open(input)];
 
@@ -128,12 +133,15 @@ class Opener {
     this.store.close();
   }
 
-  private open(input: string | Blob): Promise<Shard> {
-    return this.turns.run(() => this.openNow(input), this.signal);
+  private open(input: ModelFile, files = 1): Promise<Shard> {
+    return this.turns.run(() => this.openNow(input, files), { signal: this.signal });
   }
 
-  private async openNow(input: string | Blob): Promise<Shard> {
-    const source = typeof input === 'string' ? await this.openRemote(input) : new BlobSource(input);
+  private async openNow(input: ModelFile, files: number): Promise<Shard> {
+    const source =
+      typeof input === 'string'
+        ? await this.openRemote(input)
+        : new BlobSource(isHandle(input) ? await fileOf(input, files) : input);
     const header = await readGgufHeader(source, this.signal);
     source.headerEndsAt(header.dataStart);
     return { source, header };
@@ -159,11 +167,13 @@ function weightsOf(shards: readonly Shard[], close: () => void): Weights {
         shape,
         byteLength,
         file: source.file,
-        read: async (start, length, signal) => {
-          if (!(start >= 0 && length >= 0 && start + length <= byteLength)) {
-            throw new RangeError(`Bytes ${start} to ${start + length} of ${name}, which has ${byteLength}.`);
-          }
-          return source.read(fileOffset + start, fileOffset + start + length, signal);
+        read: async (start, length, signal, priority) => {
+          checkRange(name, start, length, byteLength);
+          return source.read(fileOffset + start, fileOffset + start + length, signal, priority);
+        },
+        isLocal: (start, length) => {
+          checkRange(name, start, length, byteLength);
+          return source.isLocal(fileOffset + start, fileOffset + start + length);
         },
       });
     }
@@ -179,8 +189,20 @@ function weightsOf(shards: readonly Shard[], close: () => void): Weights {
     get storeBytes() {
       return sum((source) => source.storeBytes);
     },
+    get missingBytes() {
+      return sum((source) => source.missingBytes);
+    },
+    download: async (signal) => {
+      // One shard after another: what lies at the front of the model is complete first.
+      for (const { source } of shards) await source.download(signal);
+    },
     close,
   };
+}
+
+function checkRange(name: string, start: number, length: number, byteLength: number): void {
+  if (start >= 0 && length >= 0 && start + length <= byteLength) return;
+  throw new RangeError(`Bytes ${start} to ${start + length} of ${name}, which has ${byteLength}.`);
 }
 
 function baseName(file: string): string {

@@ -50,8 +50,9 @@ export class MemoryFile implements ChunkFile {
     this.keepAll = true;
   }
 
-  async get(index: number): Promise<Blob | undefined> {
-    return this.chunks.get(index);
+  async read(index: number, from: number, to: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const chunk = this.chunks.get(index);
+    return chunk && new Uint8Array(await chunk.slice(from, to).arrayBuffer());
   }
 
   async put(index: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {

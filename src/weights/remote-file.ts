@@ -2,20 +2,25 @@
  * A file on a server as a byte source: what the store has comes from there, the rest by ranges, several at once, into
  * the store chunk by chunk while it streams.
  *
- * A missing chunk that is on its way is a *flight*; one request carries a *run* of neighbouring flights. Readers that
- * want the same chunk share its flight, and a run ends early only when nobody waits for any of its flights any more.
- * From a server without ranges one run carries the whole file.
+ * A missing chunk that somebody wants is a *flight*. Flights wait for a connection, the most urgent first; the one that
+ * gets it takes its waiting neighbours along: together they are a *run*, carried by one request. Readers that want the
+ * same chunk share its flight, and the most urgent one sets its priority. A run pauses while something more urgent is under
+ * way, and ends early only when nobody waits for any of its flights any more. From a server without ranges one run carries
+ * the whole file.
  */
 import { QwenError, throwIfAborted } from '../errors.ts';
 import type { ByteSource } from './byte-source.ts';
 import { FIRST_READ_BYTES } from './gguf.ts';
 import { HttpFile, type HttpOptions, RangeIgnored } from './http-file.ts';
-import { Limiter } from './limiter.ts';
+import { Limiter, rank } from './limiter.ts';
 import { MemoryFile } from './memory-store.ts';
-import { type ChunkFile, type ChunkStore, chunkLength } from './store.ts';
+import { type ChunkFile, type ChunkStore, chunkLength, EXPERT_CHUNK_BYTES } from './store.ts';
+import type { ReadPriority } from './types.ts';
 
 /** Requests in flight for all files of a model. Browsers open six connections to an HTTP/1.1 server: two stay free. */
 export const REQUESTS_IN_FLIGHT = 4;
+/** Paused downloads keep their connections: what a step waits for takes the two that stay free. */
+export const URGENT_REQUESTS_IN_FLIGHT = 6;
 /** Largest range of one request: long enough to forget its latency, short enough that several run side by side. */
 const REQUEST_BYTES = 8 * 1024 * 1024;
 /** A request is at least this long, where chunks are smaller and the file goes on. */
@@ -29,7 +34,9 @@ interface Flight {
   resolve(bytes: Uint8Array<ArrayBuffer>): void;
   reject(error: unknown): void;
   readers: number;
-  run: Run;
+  priority: ReadPriority;
+  /** Absent while it waits for a connection. */
+  run?: Run;
 }
 
 /** Flights still to come with one request. */
@@ -55,6 +62,8 @@ export class RemoteFile implements ByteSource {
   private whole: Run | undefined;
   private ignoresRanges = false;
   private closed = false;
+  /** Said once. */
+  private storeFull = false;
 
   /**
    * @param network shared by the files of a model
@@ -86,9 +95,12 @@ export class RemoteFile implements ByteSource {
         await store.delete(http.url);
       }
 
-      const answer = await network.run(() => http.open(FIRST_READ_BYTES, opening.signal), opening.signal);
+      const answer = await network.run(() => http.open(FIRST_READ_BYTES, opening.signal), {
+        priority: asUrgent,
+        signal: opening.signal,
+      });
       if (answer.kind === 'part') {
-        const file = new RemoteFile(http, await store.open(answer.version), network);
+        const file = new RemoteFile(http, await store.open(answer.version, largestChunk(answer.head)), network);
         await file.extendHead(answer.head);
         return file;
       }
@@ -166,10 +178,12 @@ export class RemoteFile implements ByteSource {
       while (next * this.chunkBytes < bytes && this.chunks.present.has(next) === stored) next++;
       const end = Math.min(next * this.chunkBytes, bytes);
       await this.extendHead(
-        stored ? await this.collect(start, end, signal, () => {}) : await this.fetchExactly(start, end, signal),
+        stored
+          ? await this.collect(start, end, signal, 'urgent', () => {})
+          : await this.fetchExactly(start, end, signal),
       );
     }
-    if (this.head.length < bytes) this.head = await this.collect(0, bytes, signal, () => {});
+    if (this.head.length < bytes) this.head = await this.collect(0, bytes, signal, 'urgent', () => {});
     return this.head;
   }
 
@@ -180,8 +194,36 @@ export class RemoteFile implements ByteSource {
     this.dropStoredHead();
   }
 
-  read(start: number, end: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
-    return this.collect(start, end, signal, (index, bytes) => {
+  isLocal(start: number, end: number): boolean {
+    for (let index = Math.floor(start / this.chunkBytes); index * this.chunkBytes < end; index++) {
+      if (!this.chunks.present.has(index)) return false;
+    }
+    return true;
+  }
+
+  async download(signal?: AbortSignal): Promise<void> {
+    if (this.chunks instanceof MemoryFile) return;
+    const chunks = Math.ceil(this.size / this.chunkBytes);
+    const chunksARequest = Math.max(1, Math.floor(REQUEST_BYTES / this.chunkBytes));
+    let next = 0;
+    const fetchNext = async (): Promise<void> => {
+      while (next < chunks) {
+        const first = next;
+        while (next < chunks && next - first < chunksARequest && !this.chunks.present.has(next)) next++;
+        if (next === first) next++;
+        else await this.arrival(first, next - 1, signal);
+      }
+    };
+    await Promise.all(Array.from({ length: REQUESTS_IN_FLIGHT }, fetchNext));
+  }
+
+  read(
+    start: number,
+    end: number,
+    signal?: AbortSignal,
+    priority: ReadPriority = 'background',
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    return this.collect(start, end, signal, priority, (index, bytes) => {
       const fromNetwork = Math.min(this.fresh.get(index) ?? 0, bytes);
       if (fromNetwork > 0) this.fresh.set(index, this.fresh.get(index)! - fromNetwork);
       this.networkBytes += fromNetwork;
@@ -193,6 +235,7 @@ export class RemoteFile implements ByteSource {
     this.closed = true;
     const error = new QwenError('disposed', `${this.file} was closed.`, { file: this.file });
     for (const run of this.runs) this.failRun(run, error);
+    for (const flight of this.flights.values()) this.reject(flight, error);
   }
 
   private get chunkBytes(): number {
@@ -208,15 +251,15 @@ export class RemoteFile implements ByteSource {
     start: number,
     end: number,
     signal: AbortSignal | undefined,
+    priority: ReadPriority,
     count: (index: number, bytes: number) => void,
   ): Promise<Uint8Array<ArrayBuffer>> {
-    throwIfAborted(signal);
-    if (this.closed) throw new QwenError('disposed', `${this.file} was closed.`, { file: this.file });
+    this.check(signal);
     const out = new Uint8Array(end - start);
     if (end === start) return out;
     const first = Math.floor(start / this.chunkBytes);
     const last = Math.floor((end - 1) / this.chunkBytes);
-    this.askForMissing(first, last);
+    this.askForMissing(first, last, priority);
 
     const reader = new Reader(signal);
     const takeChunk = async (index: number): Promise<void> => {
@@ -226,7 +269,7 @@ export class RemoteFile implements ByteSource {
       const onItsWay = this.flights.get(index);
       const bytes = onItsWay
         ? (await reader.claim(onItsWay)).subarray(from - chunkStart, to - chunkStart)
-        : await this.readStored(index, from - chunkStart, to - chunkStart, reader);
+        : await this.readStored(index, from - chunkStart, to - chunkStart, reader, priority);
       out.set(bytes, from - start);
       count(index, to - from);
     };
@@ -241,60 +284,72 @@ export class RemoteFile implements ByteSource {
     }
   }
 
-  private async readStored(index: number, from: number, to: number, reader: Reader): Promise<Uint8Array<ArrayBuffer>> {
-    const stored = await this.storeReads.run(async () => {
-      if (reader.ended) return undefined;
-      const blob = await this.chunks.get(index);
-      try {
-        return blob && new Uint8Array(await blob.slice(from, to).arrayBuffer());
-      } catch {
-        return undefined; // The browser lost the file behind the Blob: fetched again below.
+  /** Resolves when chunks `first` to `last`, of which none is stored, have been. */
+  private async arrival(first: number, last: number, signal: AbortSignal | undefined): Promise<void> {
+    this.check(signal);
+    this.askForMissing(first, last, 'background');
+    const reader = new Reader(signal);
+    try {
+      const flights: Promise<unknown>[] = [];
+      for (let index = first; index <= last; index++) {
+        const flight = this.flights.get(index);
+        if (flight) flights.push(reader.claim(flight));
       }
-    });
+      await reader.unlessAborted(Promise.all(flights));
+    } finally {
+      for (const flight of reader.end()) this.leave(flight);
+    }
+  }
+
+  private check(signal: AbortSignal | undefined): void {
+    throwIfAborted(signal);
+    if (this.closed) throw new QwenError('disposed', `${this.file} was closed.`, { file: this.file });
+  }
+
+  private async readStored(
+    index: number,
+    from: number,
+    to: number,
+    reader: Reader,
+    priority: ReadPriority,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    const stored = await this.storeReads.run(
+      async () => (reader.ended ? undefined : this.chunks.read(index, from, to)),
+      { priority: () => priority },
+    );
     if (reader.ended) throw new DOMException('The read has ended', 'AbortError');
-    if (stored?.length === to - from) return stored;
-    const flight = this.flights.get(index) ?? this.startRun(index, index).get(index)!;
-    return (await reader.claim(flight)).subarray(from, to);
+    if (stored) return stored;
+    return (await reader.claim(this.flightTo(index, priority))).subarray(from, to);
   }
 
-  private askForMissing(first: number, last: number): void {
-    const chunksARequest = Math.max(1, Math.floor(REQUEST_BYTES / this.chunkBytes));
-    const chunksAhead = Math.floor(READ_AHEAD_BYTES / this.chunkBytes);
-    const chunksOfFile = Math.ceil(this.size / this.chunkBytes);
-    const missing = (index: number) => !this.chunks.present.has(index) && !this.flights.has(index);
+  private askForMissing(first: number, last: number, priority: ReadPriority): void {
     for (let index = first; index <= last; index++) {
-      if (!missing(index)) continue;
-      // Small tensors lie side by side and are read one after another: a request brings the next ones along.
-      const furthest = Math.max(last, Math.min(index + chunksAhead, chunksOfFile) - 1);
-      let end = index;
-      while (end < furthest && end - index + 1 < chunksARequest && missing(end + 1)) end++;
-      this.startRun(index, end);
-      index = end;
+      if (!this.chunks.present.has(index)) this.flightTo(index, priority);
     }
   }
 
-  /** Asks for chunks `first` to `last` with one request. */
-  private startRun(first: number, last: number): ReadonlyMap<number, Flight> {
+  /** The flight that brings this chunk, at least with this priority. */
+  private flightTo(index: number, priority: ReadPriority): Flight {
+    const known = this.flights.get(index);
+    if (known) {
+      if (rank[priority] < rank[known.priority]) {
+        known.priority = priority;
+        this.network.changed();
+      }
+      return known;
+    }
+    const flight = this.addFlight(index, priority);
     if (this.ignoresRanges) {
-      this.whole ??= this.startWhole();
-      for (let index = first; index <= last; index++) this.addFlight(index, this.whole);
-      return this.flights;
+      this.join(flight, this.whole ?? this.startWhole());
+      return flight;
     }
-    const run: Run = { controller: new AbortController(), flights: new Set() };
-    this.runs.add(run);
-    for (let index = first; index <= last; index++) this.addFlight(index, run);
-    const { signal } = run.controller;
     this.network
-      .run(() => this.download(first, last, signal), signal)
-      .catch((error) => {
-        if (error instanceof RangeIgnored) this.moveToWhole(run, error.response);
-        else this.failRun(run, error);
-      })
-      .finally(() => this.runs.delete(run));
-    return this.flights;
+      .run(() => this.depart(flight), { priority: () => flight.priority })
+      .catch((error) => this.reject(flight, error));
+    return flight;
   }
 
-  private addFlight(index: number, run: Run): void {
+  private addFlight(index: number, priority: ReadPriority): Flight {
     let resolve!: Flight['resolve'];
     let reject!: Flight['reject'];
     const arrived = new Promise<Uint8Array<ArrayBuffer>>((yes, no) => {
@@ -302,19 +357,80 @@ export class RemoteFile implements ByteSource {
       reject = no;
     });
     arrived.catch(() => {}); // All its readers may have left.
-    const flight: Flight = { index, arrived, resolve, reject, readers: 0, run };
-    run.flights.add(flight);
+    const flight: Flight = { index, arrived, resolve, reject, readers: 0, priority };
     this.flights.set(index, flight);
+    return flight;
   }
 
-  private async download(first: number, last: number, signal: AbortSignal): Promise<void> {
+  private join(flight: Flight, run: Run): void {
+    flight.run = run;
+    run.flights.add(flight);
+  }
+
+  private reject(flight: Flight, error: unknown): void {
+    if (this.flights.get(flight.index) === flight) this.flights.delete(flight.index);
+    flight.reject(error);
+  }
+
+  /** A connection is free for this flight. */
+  private async depart(flight: Flight): Promise<void> {
+    // It left with a neighbour meanwhile, or nobody waits for it any more.
+    if (flight.run || this.flights.get(flight.index) !== flight) return;
+    if (this.ignoresRanges) {
+      // The whole file's download may have passed this chunk.
+      if (this.chunks.present.has(flight.index)) return this.landFromStore(flight);
+      this.join(flight, this.whole ?? this.startWhole());
+      return;
+    }
+    const run: Run = { controller: new AbortController(), flights: new Set() };
+    this.runs.add(run);
+    const [first, last] = this.board(flight, run);
+    try {
+      await this.transfer(first, last, run);
+    } catch (error) {
+      if (error instanceof RangeIgnored) this.moveToWhole(run, error.response);
+      else this.failRun(run, error);
+    } finally {
+      this.runs.delete(run);
+    }
+  }
+
+  /** Puts the flight and the waiting neighbours of its priority on one run. @returns its first and last chunk */
+  private board(flight: Flight, run: Run): [first: number, last: number] {
+    const chunksARequest = Math.max(1, Math.floor(REQUEST_BYTES / this.chunkBytes));
+    const goesAlong = (index: number) => {
+      const other = this.flights.get(index);
+      return other !== undefined && !other.run && other.priority === flight.priority;
+    };
+    let [first, last] = [flight.index, flight.index];
+    while (last - first + 1 < chunksARequest && goesAlong(first - 1)) first--;
+    while (last - first + 1 < chunksARequest && goesAlong(last + 1)) last++;
+    for (let index = first; index <= last; index++) this.join(this.flights.get(index)!, run);
+    // Small tensors lie side by side and are read one after another: a request brings the next ones along.
+    const chunksAhead = Math.floor(READ_AHEAD_BYTES / this.chunkBytes);
+    const chunksOfFile = Math.ceil(this.size / this.chunkBytes);
+    const missing = (index: number) =>
+      index < chunksOfFile && !this.chunks.present.has(index) && !this.flights.has(index);
+    while (last - first + 1 < Math.min(chunksAhead, chunksARequest) && missing(last + 1)) {
+      last++;
+      this.join(this.addFlight(last, flight.priority), run);
+    }
+    return [first, last];
+  }
+
+  private async transfer(first: number, last: number, run: Run): Promise<void> {
+    const { signal } = run.controller;
     const end = last * this.chunkBytes + this.lengthOf(last);
     const assembler = this.assembler(first);
     const from = first * this.chunkBytes - this.headStart;
     const known = from < 0 ? new Uint8Array(0) : this.head.subarray(from, end - this.headStart);
     const start = first * this.chunkBytes + known.length;
     await assembler(known);
-    for await (const piece of this.http.stream(start, end, signal)) await assembler(piece);
+    for await (const piece of this.http.stream(start, end, signal)) {
+      await assembler(piece);
+      // Unread, the body fills its window and the server waits: the bandwidth goes to what is urgent.
+      if (run.flights.size > 0) await this.network.giveWay(() => mostUrgent(run.flights), signal);
+    }
   }
 
   /** Takes bytes in order from the start of chunk `first` on, and lets each chunk arrive when it is whole. */
@@ -342,13 +458,25 @@ export class RemoteFile implements ByteSource {
   }
 
   private async arrive(index: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-    await this.chunks.put(index, bytes);
     this.fresh.set(index, this.tensorBytesIn(index));
+    // A step that waits has its bytes before the store has, and also where the store has no room.
     const flight = this.flights.get(index);
-    if (flight) {
+    const waited = flight?.priority === 'urgent';
+    if (waited) flight.resolve(bytes);
+    try {
+      await this.chunks.put(index, bytes);
+    } catch (error) {
+      if (!waited || !(error instanceof QwenError)) throw error;
+      if (!this.storeFull)
+        console.warn(`${error.message} Until then these bytes are fetched whenever they are needed.`);
+      this.storeFull = true;
+    }
+    // A flight may have been added while the store wrote.
+    const landed = this.flights.get(index);
+    if (landed) {
       this.flights.delete(index);
-      flight.run.flights.delete(flight);
-      flight.resolve(bytes);
+      landed.run?.flights.delete(landed);
+      landed.resolve(bytes);
     }
     this.dropStoredHead();
   }
@@ -368,6 +496,11 @@ export class RemoteFile implements ByteSource {
   private leave(flight: Flight): void {
     flight.readers--;
     const { run } = flight;
+    if (!run) {
+      if (flight.readers === 0)
+        this.reject(flight, new DOMException('Nobody waits for these bytes any more', 'AbortError'));
+      return;
+    }
     if (!run.flights.has(flight)) return;
     for (const { readers } of run.flights) if (readers > 0) return;
     this.failRun(run, new DOMException('Nobody waits for these bytes any more', 'AbortError'));
@@ -410,22 +543,21 @@ export class RemoteFile implements ByteSource {
     const whole = this.whole ?? this.startWhole(response, run.controller);
     for (const flight of toCome) {
       run.flights.delete(flight);
-      flight.run = whole;
-      whole.flights.add(flight);
+      this.join(flight, whole);
     }
   }
 
   /** The whole file's download passed this chunk before its flight joined. */
   private async landFromStore(flight: Flight): Promise<void> {
     try {
-      const blob = await this.chunks.get(flight.index);
-      if (!blob) throw this.endedEarly();
-      flight.resolve(new Uint8Array(await blob.arrayBuffer()));
+      const bytes = await this.chunks.read(flight.index, 0, this.lengthOf(flight.index));
+      if (!bytes) throw this.endedEarly();
+      flight.resolve(bytes);
     } catch (error) {
       flight.reject(error);
     }
     if (this.flights.get(flight.index) === flight) this.flights.delete(flight.index);
-    flight.run.flights.delete(flight);
+    flight.run?.flights.delete(flight);
   }
 
   private async downloadWhole(first: Response | undefined, signal: AbortSignal): Promise<void> {
@@ -473,13 +605,16 @@ export class RemoteFile implements ByteSource {
     const unlink = follow(signal, request);
     const out = new Uint8Array(end - start);
     try {
-      await this.network.run(async () => {
-        let at = 0;
-        for await (const piece of this.http.stream(start, end, request.signal)) {
-          out.set(piece, at);
-          at += piece.length;
-        }
-      }, request.signal);
+      await this.network.run(
+        async () => {
+          let at = 0;
+          for await (const piece of this.http.stream(start, end, request.signal)) {
+            out.set(piece, at);
+            at += piece.length;
+          }
+        },
+        { priority: asUrgent, signal: request.signal },
+      );
       return out;
     } catch (error) {
       if (!(error instanceof RangeIgnored)) throw error;
@@ -517,6 +652,22 @@ export class RemoteFile implements ByteSource {
     const start = index * this.chunkBytes;
     return Math.max(0, start + this.lengthOf(index) - Math.max(start, this.dataStart));
   }
+}
+
+const asUrgent = () => 'urgent' as const;
+
+function mostUrgent(flights: Iterable<Flight>): ReadPriority {
+  let priority: ReadPriority = 'background';
+  for (const flight of flights) if (rank[flight.priority] < rank[priority]) priority = flight.priority;
+  return priority;
+}
+
+/** Files of experts are read by the expert: smaller chunks, so that less comes along with one. */
+function largestChunk(head: Uint8Array): number | undefined {
+  // The architecture is among the first entries of a model's first shard, tensor names are in the head of the others.
+  return /qwen35moe|_exps\./.test(new TextDecoder('latin1').decode(head.subarray(0, 64 * 1024)))
+    ? EXPERT_CHUNK_BYTES
+    : undefined;
 }
 
 /** Pieces of a body are some ten kilobytes each; as Blobs of some megabytes they can leave the memory. */

@@ -1,9 +1,12 @@
 /** What the rooms above `weights/` see of a model's files. */
-/** Where weights come from: a URL (or the URLs of shards; the first is enough), or picked files. */
-export type ModelInput = string | readonly string[] | Blob | readonly Blob[];
+/** One file of a model: its URL, a picked file, or the handle of one, which can be remembered for the next visit. */
+export type ModelFile = string | Blob | FileSystemFileHandle;
+
+/** Where weights come from: a URL (or the URLs of shards; the first is enough), or picked files (all shards). */
+export type ModelInput = ModelFile | readonly string[] | readonly Blob[] | readonly FileSystemFileHandle[];
 
 /** Where downloaded bytes are kept. */
-export type StoreKind = 'indexeddb' | 'none';
+export type StoreKind = 'indexeddb' | 'opfs' | 'none';
 
 /** Tensor types of GGUF that this package runs, by ggml's names. Sizes are in `quant-types.ts`. */
 export type TensorType =
@@ -50,6 +53,12 @@ export type GgufArray =
 export type GgufValue = GgufScalar | GgufArray;
 export type GgufMetadata = ReadonlyMap<string, GgufValue>;
 
+/**
+ * How soon bytes are needed: `urgent`, a step waits for them; `prefetch`, a step will probably want them; `background`, the
+ * download of the model. While an urgent request runs, the others pause.
+ */
+export type ReadPriority = 'urgent' | 'prefetch' | 'background';
+
 /** A tensor of the model and the way to its bytes. */
 export interface TensorInfo {
   readonly name: string;
@@ -59,8 +68,13 @@ export interface TensorInfo {
   readonly byteLength: number;
   /** File (URL or name) of the shard that holds it. */
   readonly file: string;
-  /** Bytes `[start, start + length)` of the tensor's data, from the store where they are, else over the network into it. */
-  read(start: number, length: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
+  /**
+   * Bytes `[start, start + length)` of the tensor's data, from the store where they are, else over the network into it.
+   * @param priority default `background`; bytes that are on their way already come as soon as the most urgent reader asks
+   */
+  read(start: number, length: number, signal?: AbortSignal, priority?: ReadPriority): Promise<Uint8Array<ArrayBuffer>>;
+  /** Whether these bytes are on this device: in the store, or in a picked file. */
+  isLocal(start: number, length: number): boolean;
 }
 
 /** A GGUF model, all its shards as one. */
@@ -75,6 +89,13 @@ export interface Weights {
   /** Tensor bytes that came over the network, and out of the store, since opening. */
   readonly networkBytes: number;
   readonly storeBytes: number;
+  /** Bytes of the files that are not on this device yet. Stays above 0 without a store, which keeps little. */
+  readonly missingBytes: number;
+  /**
+   * Downloads what is missing into the store, in the background. Without a store there is nothing to do.
+   * @throws QwenError as `TensorInfo.read`; the signal's reason on abort
+   */
+  download(signal?: AbortSignal): Promise<void>;
   close(): void;
 }
 

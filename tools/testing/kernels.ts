@@ -13,6 +13,13 @@ export async function openTestGpu(without: Without = []): Promise<Gpu> {
   return Gpu.open(await testGpu(), { without });
 }
 
+/** What the test run's adapter can do, for tests that only some adapters can run. */
+export async function testCapabilities(): Promise<Gpu['capabilities']> {
+  const gpu = await openTestGpu();
+  gpu.dispose();
+  return gpu.capabilities;
+}
+
 /** Variants by capability; a test runs once for each. Those that the adapter lacks are named by the caller's condition. */
 export const subgroupVariants: readonly { title: string; without: Without }[] = [
   { title: 'with subgroups', without: [] },

@@ -282,12 +282,20 @@ def recall(rng: random.Random, held_out: bool) -> Conversation:
 
 
 def fact_value(rng: random.Random, fact: domain.Fact) -> tuple[str, str]:
-    if fact.values:
+    if fact.kind in domain.ANYTHING_GOES and rng.random() < 0.25:
+        value = invented(rng)
+    elif fact.values:
         value = rng.choice(fact.values)
     else:
         digits = rng.randint(*fact.digits)
         value = str(rng.randrange(10 ** (digits - 1), 10**digits))
     return f"fact|{fact.kind}|{value}", value
+
+
+def invented(rng: random.Random) -> str:
+    """A name that nobody has, to be remembered all the same."""
+    syllables = [rng.choice(domain.ONSETS) + rng.choice("aeiou") for _ in range(rng.choice((1, 2, 2, 3)))]
+    return ("".join(syllables) + rng.choice(domain.CODAS)).capitalize()
 
 
 def fill(form: str, value: str) -> str:
@@ -319,10 +327,13 @@ def unknown_fact(rng: random.Random) -> Conversation:
 
 
 def copying(rng: random.Random, held_out: bool) -> Conversation:
+    def item(pool: list[str]) -> str:
+        kind = rng.random()
+        return str(rng.randrange(100)) if kind < 0.15 else invented(rng) if kind < 0.3 else rng.choice(pool)
+
     def make() -> tuple[str, Any]:
         pool = domain.WORDS + domain.NAMES + domain.CITIES if rng.random() < 0.6 else domain.WORDS
-        items = [str(rng.randrange(100)) if rng.random() < 0.15 else rng.choice(pool) for _ in range(rng.randint(2, 7))]
-        text = " ".join(items)
+        text = " ".join(item(pool) for _ in range(rng.randint(2, 7)))
         return f"copy|{text}", text
 
     key, text = draw(rng, held_out, make)
@@ -491,14 +502,15 @@ def eval_expression(expression: str) -> int:
     return {"+": int.__add__, "-": int.__sub__, "*": int.__mul__, "×": int.__mul__}[operator](int(a), int(b))
 
 
-CATEGORIES: dict[str, tuple[float, Maker]] = {
-    "talk": (0.12, small_talk),
-    "project": (0.2, project),
-    "arithmetic": (0.28, arithmetic),
-    "recall": (0.24, recall),
-    "outside": (0.06, outside),
-    "tools": (0.1, tools),
+CATEGORIES: dict[str, tuple[float, float, Maker]] = {
+    "talk": (0.12, 0.12, small_talk),
+    "project": (0.2, 0.1, project),
+    "arithmetic": (0.28, 0.32, arithmetic),
+    "recall": (0.24, 0.3, recall),
+    "outside": (0.06, 0.04, outside),
+    "tools": (0.1, 0.12, tools),
 }
+"""Shares of the conversations in the first and in the second half of training, when what is learned soon is learned."""
 SYSTEM = ("You are a helpful assistant.", "You are a friendly assistant.", "Be brief.", "Answer the user's questions.")
 
 
@@ -516,14 +528,14 @@ def finish(rng: random.Random, conversation: Conversation) -> Conversation:
     return conversation
 
 
-def stream(seed: int) -> Iterator[Conversation]:
-    """Training conversations without end; the same seed gives the same ones."""
+def stream(seed: int, late: bool = False) -> Iterator[Conversation]:
+    """Training conversations without end, alike for the same seed. @param late in the second half of training"""
     rng = random.Random(seed)
     names = list(CATEGORIES)
-    weights = [CATEGORIES[name][0] for name in names]
+    weights = [CATEGORIES[name][late] for name in names]
     while True:
         (name,) = rng.choices(names, weights)
-        yield finish(rng, CATEGORIES[name][1](rng, False))
+        yield finish(rng, CATEGORIES[name][2](rng, False))
 
 
 def evaluation(seed: int, category: str, count: int) -> list[Conversation]:
@@ -531,7 +543,7 @@ def evaluation(seed: int, category: str, count: int) -> list[Conversation]:
     rng = random.Random(f"{seed} {category}")
     found: dict[str, Conversation] = {}
     for _ in range(50 * count):
-        conversation = finish(rng, CATEGORIES[category][1](rng, True))
+        conversation = finish(rng, CATEGORIES[category][2](rng, True))
         found.setdefault(conversation.key, conversation)
         if len(found) == count:
             break
@@ -593,7 +605,7 @@ def main(command: str, argument: str | None = None, count: str | None = None) ->
         tokenizer = Tokenizer.load(TOKENIZER)
         rng = random.Random()
         for _ in range(int(count or 3)):
-            conversation = finish(rng, CATEGORIES[argument][1](rng, False))
+            conversation = finish(rng, CATEGORIES[argument][2](rng, False))
             encoded = encode(conversation, tokenizer)
             print("".join(f"\033[1m{text}\033[0m" if is_answer else text for text, is_answer in spans(conversation)))
             print(f"--- {len(encoded.ids)} tokens, {sum(encoded.learned)} to learn\n")

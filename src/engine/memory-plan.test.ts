@@ -1,0 +1,168 @@
+/** Plans, and that what was planned is what is taken. */
+import { beforeAll, describe, expect, test } from 'vitest';
+import type { SyntheticName } from '../../tools/synthetic-model.ts';
+import { testGpu } from '../../tools/test-gpu.ts';
+import { fixture } from '../../tools/testing/fixtures.ts';
+import { GREEDY_SAMPLING } from '../../tools/testing/greedy.ts';
+import { syntheticBlobs } from '../../tools/testing/synthetic-blobs.ts';
+import { Engine } from '../index.ts';
+import { loadTokenModel } from './index.ts';
+import type { MemoryPlan, TokenModel } from './types.ts';
+
+const SHARDS = [1, 2, 3, 4].map((n) => `moe-q4_k_m-0000${n}-of-00004.gguf`);
+const SMALL = ['moe-f16.gguf'];
+const CONTEXT = 1500;
+
+const files = (names: readonly string[]) => Promise.all(names.map((name) => fixture(`models/${name}`)));
+
+async function plan(names: readonly string[], gpuMemoryBytes?: number): Promise<MemoryPlan> {
+  const options = { gpu: await testGpu(), contextLength: CONTEXT, precision: 'f32', gpuMemoryBytes } as const;
+  return Engine.plan(await files(names), options);
+}
+
+async function load(names: readonly string[], gpuMemoryBytes?: number): Promise<TokenModel> {
+  const options = { gpu: await testGpu(), contextLength: CONTEXT, precision: 'f32', store: 'none' } as const;
+  return (await loadTokenModel({ ...options, model: await files(names), gpuMemoryBytes })).model;
+}
+
+const tokens = (count: number) => Array.from({ length: count }, (_, i) => (i * 7919 + 13) % 700);
+
+/** A few tokens after a prompt, and all logits of another. */
+async function work(model: TokenModel, prompt = 40): Promise<{ greedy: number[]; logits: Float32Array }> {
+  const greedy: number[] = [];
+  const options = { maxTokens: 4, sampling: GREEDY_SAMPLING, stopIds: new Set<number>(), checkpoints: [20] };
+  for await (const { id } of model.generate(tokens(prompt), options)) greedy.push(id);
+  return { greedy, logits: await model.logits(tokens(45), { all: true }) };
+}
+
+describe('a model of experts', () => {
+  let expected: Promise<Awaited<ReturnType<typeof work>>>;
+  beforeAll(async () => {
+    const all = await load(SHARDS);
+    expected = work(all);
+    await expected;
+    await all.dispose();
+  });
+
+  test('without a budget has a slot for every expert', async () => {
+    const { slots, experts, streamedBytes, minimumBytes, fullBytes, sharedBytes, expertBytes } = await plan(SHARDS);
+    expect(experts).toBe(10);
+    expect(slots).toEqual([10, 10, 10, 10]);
+    expect(streamedBytes).toBe(0);
+    expect(minimumBytes).toBeLessThan(fullBytes);
+    expect(sharedBytes).toBeGreaterThan(1e6);
+    expect(expertBytes).toBeGreaterThan(1e6);
+  });
+
+  test.each([
+    ['all', 1],
+    ['half', 0.5],
+    ['a quarter', 0.25],
+    ['the least', 0],
+  ])(
+    'with a budget between the least and %s of what it could use stays within it, and gives the same',
+    async (_, share) => {
+      const { minimumBytes, fullBytes } = await plan(SHARDS);
+      // Some memory more than a slot for each expert asks for, so that snapshots have their part.
+      const budget = Math.ceil(minimumBytes + share * 1.2 * (fullBytes - minimumBytes));
+      const planned = await plan(SHARDS, budget);
+      expect(planned.totalBytes).toBeLessThanOrEqual(budget);
+      if (share === 0) expect(planned.slots).toEqual([3, 3, 3, 3]);
+      else if (share === 1) expect(planned.slots).toEqual([10, 10, 10, 10]);
+      else expect(Math.min(...planned.slots)).toBeLessThan(10);
+
+      const model = await load(SHARDS, budget);
+      expect(model.stats().expertSlots).toBe(planned.slots.reduce((a, b) => a + b));
+      const found = await work(model);
+      const { peakGpuBytes } = model.stats();
+      expect(peakGpuBytes).toBeLessThanOrEqual(budget);
+      // The plan is not generous either: a ring that is not needed, programs that were not recorded.
+      expect(peakGpuBytes).toBeGreaterThan(0.7 * planned.totalBytes);
+      await model.dispose();
+
+      const all = await load(SHARDS);
+      const expected = await work(all);
+      expect(found.greedy).toEqual(expected.greedy);
+      expect(new Uint32Array(found.logits.buffer)).toEqual(new Uint32Array(expected.logits.buffer));
+      await all.dispose();
+    },
+  );
+
+  test('more budget never means fewer slots, and a byte less than the least is refused with what it would take', async () => {
+    const { minimumBytes, fullBytes } = await plan(SHARDS);
+    let before = 0;
+    for (const share of [0, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.5, 3]) {
+      const { slots } = await plan(SHARDS, Math.ceil(minimumBytes + share * (fullBytes - minimumBytes)));
+      const sum = slots.reduce((a, b) => a + b);
+      expect(sum).toBeGreaterThanOrEqual(before);
+      before = sum;
+    }
+    expect(before).toBe(40);
+    const refused = {
+      code: 'out-of-memory',
+      param: 'gpuMemoryBytes',
+      message: expect.stringContaining(String(minimumBytes)),
+    };
+    await expect(plan(SHARDS, minimumBytes - 1)).rejects.toMatchObject(refused);
+    await expect(load(SHARDS, minimumBytes - 1)).rejects.toMatchObject(refused);
+  });
+
+  test('the estimate of speed follows what it assumes', async () => {
+    const { minimumBytes } = await plan(SHARDS);
+    const { speed } = await plan(SHARDS, minimumBytes);
+    expect(speed.assumptions.hitRate).toBeCloseTo(0.3);
+    const { gpuBytesPerSecond, storeBytesPerSecond } = speed.assumptions;
+    const seconds = speed.gpuBytesPerToken / gpuBytesPerSecond + speed.missBytesPerToken / storeBytesPerSecond;
+    expect(speed.tokensPerSecond).toBeCloseTo(1 / seconds);
+  });
+});
+
+test('a dense model has no slots, and loads with the least that its plan names', async () => {
+  const planned = await plan(['dense-k.gguf']);
+  expect(planned).toMatchObject({ experts: 0, slots: [], streamedBytes: 0, expertBytes: 0 });
+  expect(planned.minimumBytes).toBe(planned.fullBytes);
+  const model = await load(['dense-k.gguf'], planned.minimumBytes);
+  await work(model);
+  expect(model.stats().peakGpuBytes).toBeLessThanOrEqual(planned.minimumBytes);
+  await model.dispose();
+  await expect(plan(['dense-k.gguf'], 1e6)).rejects.toMatchObject({ code: 'out-of-memory' });
+});
+
+test('the least budget holds a conversation that outgrows its first cache', async () => {
+  const { minimumBytes } = await plan(SMALL);
+  const model = await load(SMALL, minimumBytes);
+  await work(model, 1026);
+  expect(model.stats().peakGpuBytes).toBeLessThanOrEqual(minimumBytes);
+  await model.dispose();
+});
+
+describe('models of full size', () => {
+  const planned = async (name: SyntheticName, gpuMemoryBytes?: number) => {
+    const options = { gpu: await testGpu(), contextLength: 32768, precision: 'f32', gpuMemoryBytes } as const;
+    return Engine.plan(syntheticBlobs(name), options);
+  };
+
+  test('397B-A17B gets as many slots as 190 GB hold, in bindings that the device allows', async () => {
+    const plan = await planned('397b-a17b', 190e9);
+    expect(plan.experts).toBe(512);
+    expect(plan.slots).toHaveLength(60);
+    const sum = plan.slots.reduce((a, b) => a + b);
+    expect(Math.max(...plan.slots) - Math.min(...plan.slots)).toBeLessThanOrEqual(1);
+    expect(plan.totalBytes).toBeLessThanOrEqual(190e9);
+    // One expert more would not have fitted.
+    expect(plan.totalBytes + plan.expertBytes / sum).toBeGreaterThan(190e9);
+    expect(plan.streamedBytes + plan.expertBytes).toBeGreaterThan(200e9);
+    expect(plan.minimumBytes).toBeLessThan(25e9);
+    expect(plan.speed.tokensPerSecond).toBeGreaterThan(0.5);
+  });
+
+  test('35B-A3B needs no streaming where it fits, and runs with far less', async () => {
+    const all = await planned('35b-a3b');
+    expect(all.slots).toEqual(Array(40).fill(256));
+    expect(all.streamedBytes).toBe(0);
+    const few = await planned('35b-a3b', 8e9);
+    expect(few.totalBytes).toBeLessThanOrEqual(8e9);
+    expect(few.streamedBytes).toBeGreaterThan(10e9);
+    expect(few.speed.tokensPerSecond).toBeLessThan(all.speed.tokensPerSecond);
+  });
+});
