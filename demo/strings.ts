@@ -30,7 +30,7 @@ export const strings = {
   tinyHint:
     'Seven million weights with a narrow domain, trained for this page alone: small talk, this project, sums to two digits, what you tell it, tools, and pictures of simple shapes. For anything else choose a published Qwen 3.5.',
   suggestionsTitle: 'Things to say',
-  suggestions: ['What is this project?', 'What is 27 + 48?', 'My name is Tara.', 'How do experts work?'],
+  suggestions: ['What is this project?', 'What is 27 + 48?', 'My name is Tara.'],
   noModelHint: 'Choose a model to talk to. It runs in this tab; nothing you write leaves this device.',
 
   // Models

@@ -5,7 +5,8 @@
 import { readFile } from 'node:fs/promises';
 import { expect, type Page, test } from 'playwright/test';
 import type * as Library from '../src/index.ts';
-import { answers, composer, expectReady, openDemo, thinkingOff } from './demo-page.ts';
+import { choose, drop, expectAttached, mediaFigure, paste, type TestFile } from './attach.ts';
+import { answers, composer, expectReady, openDemo, statusLine, thinkingOff } from './demo-page.ts';
 
 interface Question {
   category: string;
@@ -90,7 +91,7 @@ const afterThought = (written: string): string => written.split('</think>').at(-
 test.describe('in the default demo', () => {
   test.beforeEach(async ({ page, context }) => {
     // Nothing but this machine is reachable, and nothing else is asked for.
-    await context.route(/^https?:\/\/(?!127\.0\.0\.1)/, (route) => route.abort());
+    await context.route(/^https?:\/\/(?!(127\.0\.0\.1|localhost)[:/])/, (route) => route.abort());
     await openDemo(page);
     await expectReady(page);
     await thinkingOff(page);
@@ -126,6 +127,59 @@ test.describe('in the default demo', () => {
     await say(page, 'What is the capital of France?', /tiny demonstration model/);
     await say(page, 'Wie geht es dir?', /Mir geht es gut/);
   });
+});
+
+/** A held-out picture, and what is on it. */
+interface Scene {
+  file: TestFile;
+  shapes: { colour: string; kind: string }[];
+}
+
+const NUMBERS = ['no', 'one', 'two', 'three'];
+
+/** Pictures whose shapes are of different kinds, so that a kind names one of them. */
+function scenes(): Scene[] {
+  return questions
+    .filter(({ category }) => category === 'images')
+    .map(({ key, messages }): Scene => {
+      // scene|yellow triangle 1|green circle 2: colour, kind and place of each.
+      const shapes = key
+        .split('|')
+        .slice(1)
+        .map((shape) => shape.split(' '));
+      const [, base64] = JSON.stringify(messages).match(/data:image\/png;base64,([^"]+)/)!;
+      return {
+        file: { name: 'shapes.png', mimeType: 'image/png', buffer: Buffer.from(base64, 'base64') },
+        shapes: shapes.map(([colour, kind]) => ({ colour, kind })),
+      };
+    })
+    .filter(({ shapes }) => new Set(shapes.map(({ kind }) => kind)).size === shapes.length);
+}
+
+test.describe('in the default demo, of a picture', () => {
+  const ways: Record<string, (page: Page, file: TestFile) => Promise<void>> = {
+    'chosen by the button': choose,
+    'dropped on the conversation': (page, file) => drop(page.getByRole('log'), [file]),
+    'pasted into the message': (page, file) => paste(composer(page), [file]),
+  };
+  for (const [i, [way, attach]] of Object.entries(ways).entries()) {
+    test(`${way}, it tells number and colour, and looks once`, async ({ page }) => {
+      const { file, shapes } = scenes()[i];
+      await openDemo(page);
+      await expectReady(page);
+      await thinkingOff(page);
+      await statusLine(page).click();
+      await attach(page, file);
+      await expectAttached(page, file.name);
+      await say(page, 'How many shapes are there?', new RegExp(`\\b${NUMBERS[shapes.length]} shape`));
+      await expect(mediaFigure(page)).toHaveText('66 tokens, read anew');
+      for (const { colour, kind } of shapes)
+        await say(page, `What colour is the ${kind}?`, new RegExp(`is ${colour}\\.`));
+      await expect(mediaFigure(page)).toHaveText('66 tokens, from memory');
+      const { visionRuns } = await page.evaluate(() => document.querySelector('qwen-chat')!.engine!.stats());
+      expect(visionRuns).toBe(1);
+    });
+  }
 });
 
 /** Sends a message and waits for the whole answer. */

@@ -14,7 +14,7 @@ import type {
 } from '../engine/types.ts';
 import { abortable, QwenError, throwIfAborted } from '../errors.ts';
 import { MediaLoader, NO_VIDEOS, type PreparedImage } from '../media/index.ts';
-import { ChatTemplate, decode, samplingSettings, Tokenizer } from '../text/index.ts';
+import { ChatTemplate, decode, isGreedy, samplingSettings, Tokenizer } from '../text/index.ts';
 import type { GgufMetadata } from '../weights/types.ts';
 import { answer, type Job, type Piece, type ToolUse } from './answer.ts';
 import { invalid } from './checks.ts';
@@ -63,6 +63,7 @@ interface Loaded {
   readonly tokenizer: Tokenizer;
   readonly metadata: GgufMetadata;
   readonly stopIds: ReadonlySet<number>;
+  readonly greedy: boolean;
 }
 
 export class EngineHost implements EngineService {
@@ -88,7 +89,8 @@ export class EngineHost implements EngineService {
       try {
         throwIfAborted(signal);
         const tokenizer = new Tokenizer(metadata, model.info.name);
-        this.#loaded = { model, metadata, tokenizer, stopIds: endTokens(metadata, tokenizer) };
+        const stopIds = endTokens(metadata, tokenizer);
+        this.#loaded = { model, metadata, tokenizer, stopIds, greedy: isGreedy(metadata) };
       } catch (error) {
         await model.dispose();
         throw error;
@@ -335,10 +337,10 @@ export class EngineHost implements EngineService {
       checkpoints?: readonly number[];
     },
   ): Job {
-    const { model, stopIds } = this.#ready;
+    const { model, stopIds, greedy } = this.#ready;
     const { contextLength, vocabularySize } = model.info;
     const room = contextLength - task.promptIds.length;
-    const sampling = samplingSettings(request, task.mode, vocabularySize);
+    const sampling = samplingSettings(request, task.mode, vocabularySize, greedy);
     if (room < 1) throw overflow(task.promptIds.length, contextLength);
     return {
       promptIds: task.promptIds,

@@ -5,7 +5,7 @@ export { type PenaltyList, PenaltyState } from './penalties.ts';
 export { Random, randomSeed } from './random.ts';
 export { type AnswerPart, ReasoningSplitter } from './reasoning.ts';
 export { type Candidates, type Choice, Sampler } from './sampler.ts';
-export { SAMPLING_PRESETS, type SamplingMode, type SamplingRequest, samplingSettings } from './sampling.ts';
+export { isGreedy, SAMPLING_PRESETS, type SamplingMode, type SamplingRequest, samplingSettings } from './sampling.ts';
 export { StopStrings } from './stop-strings.ts';
 export { type SpecialTokens, Tokenizer } from './tokenizer.ts';
 export { type ToolCallDelta, ToolCallParser, type ToolCallPart, type ToolSchema } from './tool-calls.ts';

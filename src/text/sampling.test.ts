@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type SamplingMode, type SamplingRequest, samplingSettings } from './sampling.ts';
+import { isGreedy, type SamplingMode, type SamplingRequest, samplingSettings } from './sampling.ts';
 
 describe('samplingSettings', () => {
   it.each<[SamplingMode, object]>([
@@ -38,6 +38,18 @@ describe('samplingSettings', () => {
         [99, 5],
       ]),
       seed: -3,
+    });
+  });
+
+  it('answers greedily where the file asks for it, and still as the request says', () => {
+    const file = (temp?: number) => new Map(temp === undefined ? [] : [['general.sampling.temp', temp]]);
+    expect([isGreedy(file(0)), isGreedy(file(0.6)), isGreedy(file())]).toEqual([true, false, false]);
+    for (const mode of ['thinking', 'standard', 'completion'] as const) {
+      expect(samplingSettings({}, mode, 100, true)).toMatchObject({ temperature: 0, presencePenalty: 0, topK: 0 });
+    }
+    expect(samplingSettings({ temperature: 0.5 }, 'standard', 100, true)).toMatchObject({
+      temperature: 0.5,
+      presencePenalty: 0,
     });
   });
 

@@ -1,6 +1,7 @@
 /** Sampling settings from a request: the model card's presets where the request says nothing, each field checked. */
 
 import { QwenError } from '../errors.ts';
+import type { GgufMetadata } from '../weights/types.ts';
 import type { SamplingSettings } from './types.ts';
 
 /** The fields of a request that concern sampling, by OpenAI's and vLLM's names. `null` means: the default. */
@@ -58,15 +59,30 @@ const RANGES = {
   repetition_penalty: { field: 'repetitionPenalty', from: 0, to: 10, above: true },
 } as const satisfies Partial<Record<keyof SamplingRequest, Range>>;
 
+/**
+ * Whether a file asks for greedy answers: `general.sampling.temp`, llama.cpp's key, is 0. Other temperatures are not
+ * followed: published files carry their card's values for thinking alone, which the presets refine by mode.
+ */
+export function isGreedy(metadata: GgufMetadata): boolean {
+  return metadata.get('general.sampling.temp') === 0;
+}
+
 const BIAS = { from: -100, to: 100 };
 
-/** @throws QwenError `invalid-request` that names the field */
+/** For a model made to be answered greedily: no penalty may displace the token it is most sure of. */
+const GREEDY: Preset = { ...NEUTRAL, temperature: 0 };
+
+/**
+ * @param greedy the model is made to be answered greedily, whatever the mode; see `isGreedy`
+ * @throws QwenError `invalid-request` that names the field
+ */
 export function samplingSettings(
   request: SamplingRequest,
   mode: SamplingMode,
   vocabularySize: number,
+  greedy = false,
 ): SamplingSettings {
-  const settings: Preset = { ...SAMPLING_PRESETS[mode] };
+  const settings: Preset = { ...(greedy ? GREEDY : SAMPLING_PRESETS[mode]) };
   for (const [param, range] of Object.entries(RANGES) as [keyof typeof RANGES, Range][]) {
     const value = request[param];
     if (value === undefined || value === null) continue;

@@ -62,6 +62,7 @@ def metadata(c: Config, tokenizer: Tokenizer, chat_template: str) -> list[Entry]
         ("general.architecture", STRING, arch),
         ("general.name", STRING, NAME),
         ("general.alignment", U32, gguf.ALIGNMENT),
+        ("general.sampling.temp", FLOAT, 0.0),  # its answers are right or wrong; chance adds nothing
         *((f"{arch}.{key}", kind, value) for key, kind, value in keys),
         *tokenizer.gguf_entries(chat_template),
     ]
