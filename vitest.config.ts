@@ -9,7 +9,9 @@ const GPU_TESTS = 'src/{gpu,kernels,model,experts,engine}/**/*.test.ts';
 const BROWSER_TESTS = 'src/**/*.browser.test.ts';
 
 /** Minutes on SwiftShader, for bookkeeping that no adapter changes: in Node only, where there is an adapter. */
-const NODE_IF_POSSIBLE = ['prefix-cache', 'full-width', 'memory-plan'].map((name) => `src/engine/${name}.test.ts`);
+const NODE_IF_POSSIBLE = ['prefix-cache', 'full-width', 'memory-plan', 'streaming'].map(
+  (name) => `src/engine/${name}.test.ts`,
+);
 
 const [adapter, browser] = await Promise.all([findDawnAdapter(), findBrowser()]);
 if (f16Required() && !adapter?.f16) throw new Error(`No adapter with shader-f16 for the f16 kernels. ${F16_REMEDY}`);

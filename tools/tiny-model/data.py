@@ -256,7 +256,7 @@ def recall(rng: random.Random, held_out: bool) -> Conversation:
     kinds = rng.sample(domain.FACTS, rng.randint(1, 4))
     facts = []
     for fact in kinds:
-        key, value = draw(rng, held_out, lambda fact=fact: fact_value(rng, fact))
+        key, value = draw(rng, held_out, lambda fact=fact: fact_value(rng, fact, held_out))
         facts.append((key, fact, value))
     asked_key, asked, asked_value = rng.choice(facts)
     messages: list[Message] = []
@@ -281,9 +281,12 @@ def recall(rng: random.Random, held_out: bool) -> Conversation:
     return Conversation("recall", asked_key, messages, (asked_value,))
 
 
-def fact_value(rng: random.Random, fact: domain.Fact) -> tuple[str, str]:
+def fact_value(rng: random.Random, fact: domain.Fact, held_out: bool) -> tuple[str, str]:
     if fact.kind in domain.ANYTHING_GOES and rng.random() < 0.25:
         value = invented(rng)
+    elif fact.values and not held_out and rng.random() < 0.3:
+        # Nonsense, so that the model reads what it was told and does not guess what fits.
+        value = rng.choice(domain.WORDS) if rng.random() < 0.5 else invented(rng).lower()
     elif fact.values:
         value = rng.choice(fact.values)
     else:

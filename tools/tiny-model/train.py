@@ -1,6 +1,6 @@
 """Trains the model. Ends and goes on at any time: a checkpoint holds all, and a step's data follow from its number.
 
-usage: train.py [--steps 6000] [--workers 2] [--out out]
+usage: train.py [--steps 7200] [--workers 2] [--out out]
 
 Writes OUT/checkpoint.pt every few minutes (whole or not at all) and OUT/curve.csv. Run it again to go on.
 """
@@ -291,7 +291,7 @@ class Run:
         """The step's conversations, which its number decides: drawn until several find no room."""
         rng, args = random.Random(f"{self.arguments.seed} {self.progress.step}"), self.arguments
         late = 2 * self.progress.step >= args.steps
-        stream, pictures = data.stream(rng.getrandbits(63), late), args.images * (1.5 if late else 1)
+        stream, pictures = data.stream(rng.getrandbits(63), late), args.images * (2 if late else 1)
         rows: list[Row] = []
         left_out = 0
         while left_out < 8:
@@ -327,7 +327,7 @@ class Run:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=6000, help="of the whole schedule")
+    parser.add_argument("--steps", type=int, default=7200, help="of the whole schedule")
     parser.add_argument("--workers", type=int, default=1, help="processes of one thread each")
     parser.add_argument("--rank", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
@@ -336,7 +336,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--muon-lr", type=float, default=0.015)
     parser.add_argument("--adam-lr", type=float, default=0.003)
-    about = "share of conversations with a picture; half as many more in the second half"
+    about = "share of conversations with a picture; twice that in the second half"
     parser.add_argument("--images", type=float, default=0.2, help=about)
     parser.add_argument("--evaluate-every", type=int, default=250)
     parser.add_argument("--out", default="out")
