@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { fixture } from '../../tools/testing/fixtures.ts';
 import { openTestGpu, testCapabilities } from '../../tools/testing/kernels.ts';
 import { QwenError } from '../errors.ts';
-import { createPolicy, expertPlaces } from '../experts/index.ts';
+import { createPolicy, expertPlaces, recording, TraceRecorder } from '../experts/index.ts';
 import type { Gpu } from '../gpu/index.ts';
 import { readConfig } from '../model/config.ts';
 import { loadTextModel, type TextModel } from '../model/text-model.ts';
@@ -35,13 +35,14 @@ interface RunSettings {
   without?: Parameters<typeof openTestGpu>[0];
   foresees?: boolean;
   early?: boolean;
+  recorder?: TraceRecorder;
 }
 
 /** @param slots of every layer; undefined: all */
 async function run(
   name: string,
   slots: number | undefined,
-  { f16 = false, without = [], foresees = true, early = false }: RunSettings = {},
+  { f16 = false, without = [], foresees = true, early = false, recorder }: RunSettings = {},
 ): Promise<Running> {
   const gpu = await openTestGpu(without);
   const files = await Promise.all(MODELS[name].map((file) => fixture(`models/${file}`)));
@@ -49,7 +50,8 @@ async function run(
   const weights = watched(await openWeights(files, { store: 'none' }), reads);
   const { layers, ffn } = readConfig(weights);
   if (ffn.kind !== 'moe') throw new Error(`${name} has no experts`);
-  const policy = createPolicy('lru', { layers: layers.length, experts: ffn.experts });
+  const lru = createPolicy('lru', { layers: layers.length, experts: ffn.experts });
+  const policy = recorder ? recording(lru, recorder) : lru;
   const room = { slots: layers.map(() => slots ?? ffn.experts), policy, early };
   const model = await loadTextModel(gpu, weights, { room });
   reads.length = 0;
@@ -220,6 +222,23 @@ describe('traffic', () => {
     expect(maps.count).toBe(1 + halts);
     running.dispose();
   });
+});
+
+test('a trace recorded while experts stream is that of all resident: single tokens, each with all its choices', async () => {
+  const record = async (slots: number | undefined) => {
+    const recorder = new TraceRecorder({ layers: 4, experts: 9, chosen: 3 });
+    const running = await run('moe-f16', slots, { recorder });
+    await running.runner.read(tokens(20));
+    for (let n = 1; n <= 6; n++) await running.runner.step([n], NO_PENALTIES);
+    running.dispose();
+    return recorder.finish();
+  };
+  const all = await record(undefined);
+  expect(all.tokens).toBe(6);
+  for (let token = 0; token < 6; token++) {
+    for (let layer = 0; layer < 4; layer++) expect(new Set(all.at(token, layer)).size).toBe(3);
+  }
+  expect((await record(4)).choices).toEqual(all.choices);
 });
 
 describe('a chat that begins before its experts are there', () => {
