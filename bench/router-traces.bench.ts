@@ -7,7 +7,8 @@
  * MODEL=a .gguf with experts, QUESTIONS=a .jsonl of rendered prompts, TOKENS=4500, TRACE=the file to write; SHARES=0.25,0.5 and
  * STREAMED=600 tokens for the second part, DELAY=5 (milliseconds that every read takes there, as a store's would).
  *
- * A prompt is read token by token, as an answer is written: what the routers of one token choose, and what the next needs of it.
+ * A prompt is read token by token, as an answer is written. Of the page's own model the second part's table goes into
+ * docs/performance.md.
  */
 import { mkdirSync, openAsBlob, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -27,6 +28,7 @@ import { loadTextModel } from '../src/model/text-model.ts';
 import { Tokenizer } from '../src/text/index.ts';
 import { openWeights } from '../src/weights/index.ts';
 import { openDawn } from './dawn.mjs';
+import { table, writeTables } from './experts/docs.ts';
 import { STATISTICS_HEADS, statistics, statisticsCells } from './experts/statistics.ts';
 
 const env = process.env;
@@ -71,7 +73,7 @@ test('a trace of conversations', async () => {
 });
 
 test('how well the next layers are foretold', async () => {
-  const lines = ['| slots a layer | hits | one layer ahead | two layers ahead |', '|---|---|---|---|'];
+  const rows: string[][] = [];
   for (const share of shares) {
     const foretold = new Foretold();
     const running = await start(share, (policy) => foretold.listening(policy));
@@ -82,11 +84,16 @@ test('how well the next layers are foretold', async () => {
     if (recorded) expect(choices).toEqual(recorded.choices.slice(0, choices.length));
     const { hits, misses } = running.residency.counts;
     const cells = [`${running.each} of ${shape.experts}`, percent(hits, hits + misses)];
-    lines.push(`| ${[...cells, ...foretold.tallies.map(({ right, said }) => percent(right, said))].join(' | ')} |`);
+    rows.push([...cells, ...foretold.tallies.map(({ right, said }) => percent(right, said))]);
     running.dispose();
   }
-  console.log(`${model}, ${streamedTokens} tokens, reads of ${delayMs} ms: experts foretold that were chosen\n`);
+  const lines = [
+    `${gpu.adapterName}, ${model}, the first ${streamedTokens} tokens of the trace, reads of ${delayMs} ms.`,
+    '',
+    ...table(['slots a layer', 'hits', 'foretold right, one layer ahead', 'two layers ahead'], rows),
+  ];
   console.log(lines.join('\n'));
+  if (env.MODEL === undefined) writeTables('bench/router-traces', lines);
 });
 
 type Running = Awaited<ReturnType<typeof start>>;
