@@ -25,6 +25,8 @@ interface Running {
   readonly model: TextModel;
   readonly runner: StepRunner;
   readonly reads: { name: string; start: number; length: number }[];
+  /** Listens to the model's routers. */
+  readonly recorder: TraceRecorder;
   dispose(): void;
 }
 
@@ -35,14 +37,13 @@ interface RunSettings {
   without?: Parameters<typeof openTestGpu>[0];
   foresees?: boolean;
   early?: boolean;
-  recorder?: TraceRecorder;
 }
 
 /** @param slots of every layer; undefined: all */
 async function run(
   name: string,
   slots: number | undefined,
-  { f16 = false, without = [], foresees = true, early = false, recorder }: RunSettings = {},
+  { f16 = false, without = [], foresees = true, early = false }: RunSettings = {},
 ): Promise<Running> {
   const gpu = await openTestGpu(without);
   const files = await Promise.all(MODELS[name].map((file) => fixture(`models/${file}`)));
@@ -51,7 +52,8 @@ async function run(
   const { layers, ffn } = readConfig(weights);
   if (ffn.kind !== 'moe') throw new Error(`${name} has no experts`);
   const lru = createPolicy('lru', { layers: layers.length, experts: ffn.experts });
-  const policy = recorder ? recording(lru, recorder) : lru;
+  const recorder = new TraceRecorder({ layers: layers.length, experts: ffn.experts, chosen: ffn.topK });
+  const policy = recording(lru, recorder);
   const room = { slots: layers.map(() => slots ?? ffn.experts), policy, early };
   const model = await loadTextModel(gpu, weights, { room });
   reads.length = 0;
@@ -61,7 +63,7 @@ async function run(
     model.dispose();
     gpu.dispose();
   };
-  return { gpu, model, runner, reads, dispose };
+  return { gpu, model, runner, reads, recorder, dispose };
 }
 
 function watched(weights: Weights, reads: Running['reads']): Weights {
@@ -96,10 +98,12 @@ interface Answer {
   /** After every token of prompts of several lengths, and after each generated token. */
   readonly logits: Uint32Array[];
   readonly greedy: number[];
+  /** Per generated token and layer: what its router chose. */
+  readonly chosen: number[][][];
 }
 
 /** Prompts of one token, of few (no tiles), of one pass and of two; then tokens one by one. */
-async function answer({ runner }: Running): Promise<Answer> {
+async function answer({ runner, recorder, model }: Running): Promise<Answer> {
   const logits: Uint32Array[] = [];
   for (const length of [1, 3, 50, 258]) logits.push(bits(await runner.logits(tokens(length), 0)));
   const greedy: number[] = [];
@@ -112,11 +116,15 @@ async function answer({ runner }: Running): Promise<Answer> {
     greedy.push(next);
     logits.push(bits(await runner.lastLogits()));
   }
-  return { logits, greedy };
+  const trace = recorder.finish();
+  const layers = [...model.layers.keys()];
+  const chosen = greedy.map((_, n) => layers.map((layer) => trace.at(trace.tokens - greedy.length + n, layer)));
+  return { logits, greedy, chosen };
 }
 
 function expectSame(found: Answer, all: Answer): void {
   expect(found.greedy).toEqual(all.greedy);
+  expect(found.chosen).toEqual(all.chosen);
   for (const [i, row] of found.logits.entries()) {
     const wrong = row.findIndex((word, at) => word !== all.logits[i][at]);
     expect(wrong, `logits ${i}, word ${wrong} of ${row.length}`).toBe(-1);
@@ -145,6 +153,7 @@ describe.each(Object.keys(MODELS))('%s', (name) => {
       ({ experts, topK } = ffn);
       all = await answer(running);
       expect(running.model.experts).toMatchObject({ counts: { misses: 0 }, complete: true });
+      for (const chosen of all.chosen.flat()) expect(new Set(chosen).size).toBe(topK);
       running.dispose();
     });
 
@@ -222,23 +231,6 @@ describe('traffic', () => {
     expect(maps.count).toBe(1 + halts);
     running.dispose();
   });
-});
-
-test('a trace recorded while experts stream is that of all resident: single tokens, each with all its choices', async () => {
-  const record = async (slots: number | undefined) => {
-    const recorder = new TraceRecorder({ layers: 4, experts: 9, chosen: 3 });
-    const running = await run('moe-f16', slots, { recorder });
-    await running.runner.read(tokens(20));
-    for (let n = 1; n <= 6; n++) await running.runner.step([n], NO_PENALTIES);
-    running.dispose();
-    return recorder.finish();
-  };
-  const all = await record(undefined);
-  expect(all.tokens).toBe(6);
-  for (let token = 0; token < 6; token++) {
-    for (let layer = 0; layer < 4; layer++) expect(new Set(all.at(token, layer)).size).toBe(3);
-  }
-  expect((await record(4)).choices).toEqual(all.choices);
 });
 
 describe('a chat that begins before its experts are there', () => {
