@@ -15,7 +15,7 @@ export interface PlotOptions {
 
 const [WIDTH, HEIGHT] = [760, 420];
 const MARGIN = { left: 56, right: 210, top: 40, bottom: 48 };
-const COLOURS = ['#1f77b4', '#d9822b', '#2a9d55', '#b5485d', '#7a5bb5', '#6b7280'];
+const COLOURS = ['#1f77b4', '#d9822b', '#2a9d55', '#b5485d', '#7a5bb5', '#6b7280', '#a8760a'];
 
 export function plot(series: readonly Series[], { title, x, y, line }: PlotOptions): string {
   const xs = series.flatMap(({ points }) => points.map(([value]) => value));

@@ -6,11 +6,14 @@ import { fixture } from '../../tools/testing/fixtures.ts';
 import { GREEDY_SAMPLING } from '../../tools/testing/greedy.ts';
 import { syntheticBlobs } from '../../tools/testing/synthetic-blobs.ts';
 import { Engine } from '../index.ts';
+import { Tokenizer } from '../text/index.ts';
+import { openWeights } from '../weights/index.ts';
 import { loadTokenModel } from './index.ts';
 import type { MemoryPlan, TokenModel } from './types.ts';
 
 const SHARDS = [1, 2, 3, 4].map((n) => `moe-q4_k_m-0000${n}-of-00004.gguf`);
 const SMALL = ['moe-f16.gguf'];
+const TRAINED = ['../../demo/models/tiny.gguf'];
 const CONTEXT = 1500;
 
 const files = (names: readonly string[]) => Promise.all(names.map((name) => fixture(`models/${name}`)));
@@ -27,23 +30,86 @@ async function load(names: readonly string[], gpuMemoryBytes?: number): Promise<
 
 const tokens = (count: number) => Array.from({ length: count }, (_, i) => (i * 7919 + 13) % 700);
 
-/** A few tokens after a prompt, and all logits of another. */
-async function work(model: TokenModel, prompt = 40): Promise<{ greedy: number[]; logits: Float32Array }> {
-  const greedy: number[] = [];
-  const options = { maxTokens: 4, sampling: GREEDY_SAMPLING, stopIds: new Set<number>(), checkpoints: [20] };
-  for await (const { id } of model.generate(tokens(prompt), options)) greedy.push(id);
-  return { greedy, logits: await model.logits(tokens(45), { all: true }) };
+interface Work {
+  readonly prompt: readonly number[];
+  /** Tokens to generate. */
+  readonly answer: number;
 }
 
-describe('a model of experts', () => {
-  let expected: Promise<Awaited<ReturnType<typeof work>>>;
+/** A few tokens after a prompt, and all logits of another that begins alike. */
+async function work(model: TokenModel, { prompt, answer }: Work = { prompt: tokens(40), answer: 4 }) {
+  const greedy: number[] = [];
+  const options = { maxTokens: answer, sampling: GREEDY_SAMPLING, stopIds: new Set<number>(), checkpoints: [20] };
+  for await (const { id } of model.generate(prompt, options)) greedy.push(id);
+  const logits = await model.logits([...prompt, ...greedy], { all: true });
+  return { greedy, logits: new Uint32Array(logits.buffer) };
+}
+
+/** What someone asks the trained model, and a thought about it. */
+const CHAT = `<|im_start|>user
+My cat is called Otto. What is 37 + 48?<|im_end|>
+<|im_start|>assistant
+<think>
+`;
+
+const EXPERT_MODELS = [
+  {
+    title: 'random weights in four files',
+    names: SHARDS,
+    counts: { layers: 4, experts: 10, topK: 3 },
+    parts: { 'every expert': 10, 'half of them': 5, 'the fewest': 3 },
+  },
+  {
+    title: 'the trained model',
+    names: TRAINED,
+    counts: { layers: 8, experts: 16, topK: 4 },
+    parts: { 'every expert': 16, 'half of them': 8, 'a quarter, the fewest': 4 },
+    chat: { text: CHAT, answer: 24 },
+  },
+];
+
+describe.each(EXPERT_MODELS)('with a budget for a part of the experts, $title', ({ names, counts, parts, chat }) => {
+  const { layers, experts, topK } = counts;
+  let asked: Work | undefined;
+  let expected: Awaited<ReturnType<typeof work>>;
+  let sizes: MemoryPlan;
   beforeAll(async () => {
-    const all = await load(SHARDS);
-    expected = work(all);
-    await expected;
+    sizes = await plan(names);
+    if (chat) {
+      const { metadata } = await openWeights(await files(names), { store: 'none' });
+      asked = { prompt: new Tokenizer(metadata).encode(chat.text, { special: true }), answer: chat.answer };
+    }
+    const all = await load(names);
+    expected = await work(all, asked);
+    expect(all.stats().expertMisses).toBe(0);
     await all.dispose();
   });
 
+  test.each(Object.entries(parts))('%s: stays within it, and gives the same bits as without one', async (_, slots) => {
+    const { minimumBytes, fullBytes } = sizes;
+    // A slot takes as much as the next. Some memory more, so that snapshots have their part.
+    const share = (slots - topK) / (experts - topK);
+    const budget = Math.ceil(minimumBytes + 1.2 * share * (fullBytes - minimumBytes));
+    const planned = await plan(names, budget);
+    expect(planned.totalBytes).toBeLessThanOrEqual(budget);
+    const sum = planned.slots.reduce((a, b) => a + b);
+    expect(sum).toBeGreaterThanOrEqual(slots * layers);
+    expect(sum).toBeLessThan((slots + 1) * layers);
+
+    const model = await load(names, budget);
+    expect(model.stats().expertSlots).toBe(sum);
+    const found = await work(model, asked);
+    const { peakGpuBytes, expertMisses } = model.stats();
+    expect(peakGpuBytes).toBeLessThanOrEqual(budget);
+    // The plan is not generous either: a ring that is not needed, programs that were not recorded.
+    expect(peakGpuBytes).toBeGreaterThan(0.7 * planned.totalBytes);
+    expect(expertMisses > 0).toBe(slots < experts);
+    await model.dispose();
+    expect(found).toEqual(expected);
+  });
+});
+
+describe('a model of experts', () => {
   test('without a budget has a slot for every expert', async () => {
     const { slots, experts, streamedBytes, minimumBytes, fullBytes, sharedBytes, expertBytes } = await plan(SHARDS);
     expect(experts).toBe(10);
@@ -53,40 +119,6 @@ describe('a model of experts', () => {
     expect(sharedBytes).toBeGreaterThan(1e6);
     expect(expertBytes).toBeGreaterThan(1e6);
   });
-
-  test.each([
-    ['all', 1],
-    ['half', 0.5],
-    ['a quarter', 0.25],
-    ['the least', 0],
-  ])(
-    'with a budget between the least and %s of what it could use stays within it, and gives the same',
-    async (_, share) => {
-      const { minimumBytes, fullBytes } = await plan(SHARDS);
-      // Some memory more than a slot for each expert asks for, so that snapshots have their part.
-      const budget = Math.ceil(minimumBytes + share * 1.2 * (fullBytes - minimumBytes));
-      const planned = await plan(SHARDS, budget);
-      expect(planned.totalBytes).toBeLessThanOrEqual(budget);
-      if (share === 0) expect(planned.slots).toEqual([3, 3, 3, 3]);
-      else if (share === 1) expect(planned.slots).toEqual([10, 10, 10, 10]);
-      else expect(Math.min(...planned.slots)).toBeLessThan(10);
-
-      const model = await load(SHARDS, budget);
-      expect(model.stats().expertSlots).toBe(planned.slots.reduce((a, b) => a + b));
-      const found = await work(model);
-      const { peakGpuBytes } = model.stats();
-      expect(peakGpuBytes).toBeLessThanOrEqual(budget);
-      // The plan is not generous either: a ring that is not needed, programs that were not recorded.
-      expect(peakGpuBytes).toBeGreaterThan(0.7 * planned.totalBytes);
-      await model.dispose();
-
-      const all = await load(SHARDS);
-      const expected = await work(all);
-      expect(found.greedy).toEqual(expected.greedy);
-      expect(new Uint32Array(found.logits.buffer)).toEqual(new Uint32Array(expected.logits.buffer));
-      await all.dispose();
-    },
-  );
 
   test('more budget never means fewer slots, and a byte less than the least is refused with what it would take', async () => {
     const { minimumBytes, fullBytes } = await plan(SHARDS);
@@ -131,7 +163,7 @@ test('a dense model has no slots, and loads with the least that its plan names',
 test('the least budget holds a conversation that outgrows its first cache', async () => {
   const { minimumBytes } = await plan(SMALL);
   const model = await load(SMALL, minimumBytes);
-  await work(model, 1026);
+  await work(model, { prompt: tokens(1026), answer: 4 });
   expect(model.stats().peakGpuBytes).toBeLessThanOrEqual(minimumBytes);
   await model.dispose();
 });

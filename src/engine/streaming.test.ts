@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { fixture } from '../../tools/testing/fixtures.ts';
 import { openTestGpu, testCapabilities } from '../../tools/testing/kernels.ts';
 import { QwenError } from '../errors.ts';
-import { createPolicy, expertPlaces } from '../experts/index.ts';
+import { createPolicy, expertPlaces, recording, TraceRecorder } from '../experts/index.ts';
 import type { Gpu } from '../gpu/index.ts';
 import { readConfig } from '../model/config.ts';
 import { loadTextModel, type TextModel } from '../model/text-model.ts';
@@ -25,6 +25,8 @@ interface Running {
   readonly model: TextModel;
   readonly runner: StepRunner;
   readonly reads: { name: string; start: number; length: number }[];
+  /** Listens to the model's routers. */
+  readonly recorder: TraceRecorder;
   dispose(): void;
 }
 
@@ -49,7 +51,9 @@ async function run(
   const weights = watched(await openWeights(files, { store: 'none' }), reads);
   const { layers, ffn } = readConfig(weights);
   if (ffn.kind !== 'moe') throw new Error(`${name} has no experts`);
-  const policy = createPolicy('lru', { layers: layers.length, experts: ffn.experts });
+  const lru = createPolicy('lru', { layers: layers.length, experts: ffn.experts });
+  const recorder = new TraceRecorder({ layers: layers.length, experts: ffn.experts, chosen: ffn.topK });
+  const policy = recording(lru, recorder);
   const room = { slots: layers.map(() => slots ?? ffn.experts), policy, early };
   const model = await loadTextModel(gpu, weights, { room });
   reads.length = 0;
@@ -59,7 +63,7 @@ async function run(
     model.dispose();
     gpu.dispose();
   };
-  return { gpu, model, runner, reads, dispose };
+  return { gpu, model, runner, reads, recorder, dispose };
 }
 
 function watched(weights: Weights, reads: Running['reads']): Weights {
@@ -94,10 +98,12 @@ interface Answer {
   /** After every token of prompts of several lengths, and after each generated token. */
   readonly logits: Uint32Array[];
   readonly greedy: number[];
+  /** Per generated token and layer: what its router chose. */
+  readonly chosen: number[][][];
 }
 
 /** Prompts of one token, of few (no tiles), of one pass and of two; then tokens one by one. */
-async function answer({ runner }: Running): Promise<Answer> {
+async function answer({ runner, recorder, model }: Running): Promise<Answer> {
   const logits: Uint32Array[] = [];
   for (const length of [1, 3, 50, 258]) logits.push(bits(await runner.logits(tokens(length), 0)));
   const greedy: number[] = [];
@@ -110,11 +116,15 @@ async function answer({ runner }: Running): Promise<Answer> {
     greedy.push(next);
     logits.push(bits(await runner.lastLogits()));
   }
-  return { logits, greedy };
+  const trace = recorder.finish();
+  const layers = [...model.layers.keys()];
+  const chosen = greedy.map((_, n) => layers.map((layer) => trace.at(trace.tokens - greedy.length + n, layer)));
+  return { logits, greedy, chosen };
 }
 
 function expectSame(found: Answer, all: Answer): void {
   expect(found.greedy).toEqual(all.greedy);
+  expect(found.chosen).toEqual(all.chosen);
   for (const [i, row] of found.logits.entries()) {
     const wrong = row.findIndex((word, at) => word !== all.logits[i][at]);
     expect(wrong, `logits ${i}, word ${wrong} of ${row.length}`).toBe(-1);
@@ -143,6 +153,7 @@ describe.each(Object.keys(MODELS))('%s', (name) => {
       ({ experts, topK } = ffn);
       all = await answer(running);
       expect(running.model.experts).toMatchObject({ counts: { misses: 0 }, complete: true });
+      for (const chosen of all.chosen.flat()) expect(new Set(chosen).size).toBe(topK);
       running.dispose();
     });
 

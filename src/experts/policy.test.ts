@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { fixture } from '../../tools/testing/fixtures.ts';
 import { syntheticTrace, type TraceHabits } from '../../tools/testing/traces.ts';
 import { createPolicy, ForecastPolicy, type PolicyKind, policyKinds } from './policy.ts';
 import { replay } from './replay.ts';
+import { ExpertTrace } from './trace.ts';
 import { ExpertUsage } from './usage.ts';
 
 const shape = { layers: 1, experts: 8 };
@@ -75,6 +77,20 @@ test.each<[string, Omit<TraceHabits, 'tokens' | 'seed'>]>([
     expect(forecast, `${slots} slots: lru ${lru}, lfu ${lfu}`).toBeGreaterThanOrEqual(lfu - 0.002);
     expect(forecast).toBeGreaterThan(lru);
   }
+});
+
+test('on what a trained model’s routers chose, the forecast has no fewer hits than LRU with any slots, and more than both in sum', async () => {
+  const file = await fixture('../bench/experts/traces/tiny.trace');
+  const trace = ExpertTrace.fromBytes(new Uint8Array(await file.arrayBuffer()));
+  const { experts, chosen } = trace.shape;
+  const sums = { lru: 0, lfu: 0, forecast: 0 };
+  for (let slots = chosen; slots < experts; slots += 2) {
+    const hits = (kind: PolicyKind) => replay(trace, createPolicy(kind, trace.shape), slots).hits;
+    const found = { lru: hits('lru'), lfu: hits('lfu'), forecast: hits('forecast') };
+    expect(found.forecast, `${slots} slots: lru ${found.lru}`).toBeGreaterThanOrEqual(found.lru);
+    for (const kind of policyKinds) sums[kind] += found[kind];
+  }
+  expect(sums.forecast).toBeGreaterThan(Math.max(sums.lru, sums.lfu));
 });
 
 test('the forecast learns which memory serves: short ones for topics, long ones for fixed habits', () => {
