@@ -284,7 +284,7 @@ def recall(rng: random.Random, held_out: bool) -> Conversation:
 def fact_value(rng: random.Random, fact: domain.Fact, held_out: bool) -> tuple[str, str]:
     if fact.kind in domain.ANYTHING_GOES and rng.random() < 0.25:
         value = invented(rng)
-    elif fact.values and not held_out and rng.random() < 0.3:
+    elif fact.values and not held_out and rng.random() < 0.5:
         # Nonsense, so that the model reads what it was told and does not guess what fits.
         value = rng.choice(domain.WORDS) if rng.random() < 0.5 else invented(rng).lower()
     elif fact.values:
@@ -507,11 +507,11 @@ def eval_expression(expression: str) -> int:
 
 CATEGORIES: dict[str, tuple[float, float, Maker]] = {
     "talk": (0.12, 0.12, small_talk),
-    "project": (0.2, 0.1, project),
-    "arithmetic": (0.28, 0.32, arithmetic),
-    "recall": (0.24, 0.3, recall),
+    "project": (0.2, 0.08, project),
+    "arithmetic": (0.28, 0.24, arithmetic),
+    "recall": (0.24, 0.42, recall),
     "outside": (0.06, 0.04, outside),
-    "tools": (0.1, 0.12, tools),
+    "tools": (0.1, 0.1, tools),
 }
 """Shares of the conversations in the first and in the second half of training, when what is learned soon is learned."""
 SYSTEM = ("You are a helpful assistant.", "You are a friendly assistant.", "Be brief.", "Answer the user's questions.")
