@@ -111,6 +111,29 @@ test('a chunk that waits in the download becomes urgent with its most urgent rea
   expect(server.count(PATH).bodyBytes + headBytes).toBe(model.length);
 });
 
+test('a prefetch that finds all connections taken by the download does not stop it', async () => {
+  await open('indexeddb');
+  server.behave(PATH, { bytesPerSecond: 10e6 });
+  const download = weights.download();
+  await server.until((requests) => requests.length >= 4);
+  const read = expectExpert(DOWN, 60, 'prefetch');
+  server.behave(PATH);
+  await Promise.all([download, read]);
+  expect(weights.missingBytes).toBe(0);
+});
+
+test('a request whose first chunk became urgent on its way brings the others too', async () => {
+  await open('indexeddb');
+  server.behave(PATH, { bytesPerSecond: 4e6 });
+  const reads = [0, 8, 16, 24].map((expert) => readExpert(GATE, expert, 'background'));
+  await server.until((requests) => requests.length >= 4);
+  const urgent = [0, 8, 16, 24].map((expert) => expectExpert(GATE, expert, 'urgent'));
+  await Promise.all([...reads, ...urgent]);
+  server.behave(PATH);
+  await weights.download();
+  expect(weights.missingBytes).toBe(0);
+});
+
 test('a cancelled prefetch that waited costs no request', async () => {
   await open('indexeddb');
   server.behave(PATH, { bytesPerSecond: 5e6 });
