@@ -234,7 +234,7 @@ export const strings = {
 
 /** What each kind of trouble is called; the error's own message says which file or setting, and the remedy. */
 export const errorTitles: Record<QwenErrorCode, string> = {
-  'not-found': 'There is no file at this address',
+  'not-found': 'The file is not there',
   'http-error': 'The server refused the file',
   network: 'The connection failed',
   cors: 'The server does not allow this page to read the file',
@@ -242,7 +242,7 @@ export const errorTitles: Record<QwenErrorCode, string> = {
   'unsupported-gguf': 'This model cannot be run here',
   'corrupt-gguf': 'The model file is damaged',
   truncated: 'The model file is incomplete',
-  'file-changed': 'The file on the server has changed',
+  'file-changed': 'The file has changed',
   'missing-shard': 'A part of the model is missing',
   'permission-needed': 'The browser wants leave to read the file again',
   'quota-exceeded': 'There is no room left on this device',
