@@ -122,18 +122,6 @@ test('a prefetch that finds all connections taken by the download does not stop 
   expect(weights.missingBytes).toBe(0);
 });
 
-test('a request whose first chunk became urgent on its way brings the others too', async () => {
-  await open('indexeddb');
-  server.behave(PATH, { bytesPerSecond: 4e6 });
-  const reads = [0, 8, 16, 24].map((expert) => readExpert(GATE, expert, 'background'));
-  await server.until((requests) => requests.length >= 4);
-  const urgent = [0, 8, 16, 24].map((expert) => expectExpert(GATE, expert, 'urgent'));
-  await Promise.all([...reads, ...urgent]);
-  server.behave(PATH);
-  await weights.download();
-  expect(weights.missingBytes).toBe(0);
-});
-
 test('a cancelled prefetch that waited costs no request', async () => {
   await open('indexeddb');
   server.behave(PATH, { bytesPerSecond: 5e6 });
