@@ -198,10 +198,13 @@ export const strings = {
     },
     shared: 'Left column: what all tokens share, always in GPU memory',
     point: 'Point at a cell to see which expert it is.',
-    cell: (layer: number, expert: number, place: string, uses: number, bytes: number) =>
-      `Layer ${layer}, expert ${expert}: ${place}${bytes > 0 ? `, about ${formatBytes(bytes)}` : ''}, ${
-        uses === 0 ? 'not seen in use yet' : `seen in use ${uses === 1 ? 'once' : `${formatNumber(uses)} times`}`
-      }`,
+    cell: (layer: number, expert: number, place: string, types: readonly string[], bytes: number, uses: number) =>
+      [
+        `Layer ${layer}, expert ${expert}: ${place}`,
+        ...types,
+        ...(bytes > 0 ? [`about ${formatBytes(bytes)}`] : []),
+        uses === 0 ? 'not seen in use yet' : `seen in use ${uses === 1 ? 'once' : `${formatNumber(uses)} times`}`,
+      ].join(', '),
     sharedCell: (layer: number) => `Layer ${layer}, what all tokens share: in GPU memory`,
     arriving: (experts: number) =>
       `You can chat already. ${experts === 1 ? 'One expert is' : `${formatNumber(experts)} experts are`} still on the way; those that an answer needs come first.`,
