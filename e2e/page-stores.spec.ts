@@ -1,4 +1,5 @@
 /** The page's choice of where models are kept, and the files that were picked at an earlier visit. */
+import { utimes, writeFile } from 'node:fs/promises';
 import { expect, type Page, test } from 'playwright/test';
 import { startTestServer, type TestServer } from '../tools/test-server.ts';
 import { expectAccessible } from './accessible.ts';
@@ -67,7 +68,9 @@ test('models are kept in the private file system where that was chosen', async (
   await expect.poll(() => filesBytes(page), 'bytes left in files').toBe(0);
 });
 
-test('picked files are offered at the next visit, read in place, and forgotten', async ({ page }) => {
+test('picked files are offered at the next visit, read in place and forgotten, and trouble with them is told', async ({
+  page,
+}, testInfo) => {
   await page.addInitScript(() => {
     // The browser's own dialog cannot be shown here; a file of the origin's own is a true handle.
     const showOpenFilePicker = async () => {
@@ -106,12 +109,33 @@ test('picked files are offered at the next visit, read in place, and forgotten',
   await expect(storage).not.toContainText('picked.gguf');
   await page.keyboard.press('Escape');
 
-  // Moved away since.
-  await page.evaluate(async () => (await navigator.storage.getDirectory()).removeEntry('picked.gguf'));
+  // The reader refuses, and thinks better of it; but the file was moved away since.
+  await page.evaluate(async () => {
+    const refusals = ['denied'];
+    Object.assign(FileSystemHandle.prototype, { requestPermission: async () => refusals.pop() ?? 'granted' });
+    await (await navigator.storage.getDirectory()).removeEntry('picked.gguf');
+  });
   dialog = await openPanel(page, 'Choose a model…');
   await dialog.getByRole('button', { name: 'Load picked.gguf' }).click();
+  await expect(dialog.getByRole('alert')).toContainText('was not allowed to read picked.gguf. Press Load once more');
+  await dialog.getByRole('button', { name: 'Load picked.gguf' }).click();
+  await expect(dialog).toBeHidden();
   await expect(page.getByRole('alert')).toContainText('was moved, renamed or deleted since it was picked');
   await expect(statusLine(page)).toContainText('could not be loaded');
+
+  // Picked by the ordinary input while it was still being written.
+  const growing = testInfo.outputPath('growing.gguf');
+  await writeFile(growing, bytes.subarray(0, bytes.length / 2));
+  dialog = await openPanel(page, 'Choose a model…');
+  await dialog.locator('input[type=file]').setInputFiles(growing);
+  await expect(page.getByRole('alert')).toContainText('The model file is incomplete');
+  await writeFile(growing, bytes);
+  const later = new Date(Date.now() + 10_000); // The browser compares whole seconds.
+  await utimes(growing, later, later);
+  await page.getByRole('alert').getByRole('button', { name: 'Try again' }).click();
+  await expect(page.getByRole('alert')).toContainText(
+    'it was changed, moved or deleted since it was picked. Pick it again.',
+  );
 
   dialog = await openPanel(page, 'Choose a model…');
   await dialog.getByRole('button', { name: 'Forget picked.gguf' }).click();
