@@ -13,8 +13,8 @@ export function isTower(name: string): boolean {
 }
 
 /** Shards in the order of their names, however they were picked; a tower among them is known by its name. */
-export function fromFiles(files: readonly File[]): Choice {
+export function fromFiles<Picked extends File | FileSystemFileHandle>(files: readonly Picked[]): Choice {
   const model = files.filter(({ name }) => !isTower(name)).sort((a, b) => a.name.localeCompare(b.name));
   const tower = files.filter(({ name }) => isTower(name));
-  return { model: model.length > 1 ? model : model[0], tower: tower[0] };
+  return { model: (model.length > 1 ? model : model[0]) as ModelInput | undefined, tower: tower[0] };
 }

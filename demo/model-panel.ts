@@ -1,5 +1,6 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import { customElement, property, state } from 'lit/decorators.js';
+import type { RememberedFiles } from '../src/index.ts';
 import { formatBytes } from '../src/ui/format.ts';
 import { type Choice, fromFiles } from './choice.ts';
 import { type Device, judge } from './device.ts';
@@ -16,6 +17,14 @@ export class ModelPanel extends PageElement {
   /** Name of the published size whose address is being asked for. */
   @state() private asking?: string;
   @state() private invalid = '';
+  @state() private remembered: readonly RememberedFiles[] = [];
+  /** What went wrong with files. */
+  @state() private notice = '';
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    void this.lookForRemembered();
+  }
 
   protected override render() {
     return html`
@@ -39,9 +48,11 @@ export class ModelPanel extends PageElement {
         <h3>${strings.fromFiles}</h3>
         <div class="row">
           <label class="button file">${strings.chooseFiles}
-            <input type="file" multiple accept=".gguf" @change=${this.onFiles}></label>
+            <input type="file" multiple accept=".gguf" @click=${this.onPick} @change=${this.onFiles}></label>
           <p class="quiet row-text">${strings.filesHint}</p>
         </div>
+        ${this.notice ? html`<p class="notice" role="alert">${this.notice}</p>` : nothing}
+        ${this.pickedEarlier()}
       </section>
       <section>
         <h3>${strings.published}</h3>
@@ -114,6 +125,23 @@ export class ModelPanel extends PageElement {
       </ul>`;
   }
 
+  private pickedEarlier(): TemplateResult | typeof nothing {
+    if (this.remembered.length === 0) return nothing;
+    return html`
+      <h4>${strings.pickedEarlier}</h4>
+      <p class="quiet">${strings.pickedEarlierHint}</p>
+      <ul class="stored picked">
+        ${this.remembered.map(
+          (files) => html`
+            <li class="row">
+              <span class="row-text">${strings.pickedNames(files.name, files.handles.length - 1)}</span>
+              <button class="button" aria-label=${strings.loadNamed(files.name)} @click=${() => this.onEarlier(files)}>${strings.load}</button>
+              <button class="button" aria-label=${strings.forgetNamed(files.name)} @click=${() => this.onForget(files)}>${strings.forget}</button>
+            </li>`,
+        )}
+      </ul>`;
+  }
+
   private explanation(): TemplateResult {
     const { device } = this;
     const bytes = (value: number | undefined) => (value === undefined ? strings.facts.untold : formatBytes(value));
@@ -152,6 +180,59 @@ export class ModelPanel extends PageElement {
     this.choose({ model: url, tower: tower || undefined });
   }
 
+  /** Where the browser can, files are picked so that they are found again at the next visit; the input is for the others. */
+  private onPick(event: Event): void {
+    const { showOpenFilePicker } = window as PickerWindow;
+    if (!showOpenFilePicker) return;
+    event.preventDefault();
+    const options = {
+      multiple: true,
+      types: [{ description: 'GGUF', accept: { 'application/octet-stream': ['.gguf'] } }],
+    };
+    void showOpenFilePicker(options).then(
+      (handles) => this.onPicked(handles),
+      (error) => {
+        // The reader thought better of it.
+        if (!(error instanceof DOMException && error.name === 'AbortError')) this.notice = messageOf(error);
+      },
+    );
+  }
+
+  private async onPicked(handles: readonly FileSystemFileHandle[]): Promise<void> {
+    const choice = fromFiles(handles);
+    this.notice = '';
+    try {
+      const { rememberFiles } = await import('../src/index.ts');
+      // A tower alone goes with a model that was found otherwise.
+      if (choice.model) await rememberFiles(handles);
+    } catch (error) {
+      console.warn(strings.notRemembered(messageOf(error)));
+    }
+    this.choose(choice);
+  }
+
+  private async onEarlier({ name, handles }: RememberedFiles): Promise<void> {
+    const { allowFiles } = await import('../src/index.ts');
+    const allowed = await allowFiles({ handles });
+    this.notice = allowed ? '' : strings.notAllowed(name);
+    if (allowed) this.choose(fromFiles(handles));
+  }
+
+  private async onForget({ name }: RememberedFiles): Promise<void> {
+    const { forgetFiles } = await import('../src/index.ts');
+    await forgetFiles(name);
+    await this.lookForRemembered();
+  }
+
+  private async lookForRemembered(): Promise<void> {
+    try {
+      const { rememberedFiles } = await import('../src/index.ts');
+      this.remembered = await rememberedFiles();
+    } catch {
+      this.remembered = []; // The browser keeps no handles here.
+    }
+  }
+
   private onFiles(event: Event): void {
     const input = event.currentTarget as HTMLInputElement;
     if (input.files?.length) this.choose(fromFiles([...input.files]));
@@ -168,6 +249,18 @@ export class ModelPanel extends PageElement {
     this.tell('choose', choice);
     this.settings = readSettings();
   }
+}
+
+/** Chromium's, beyond TypeScript's DOM types. */
+interface PickerWindow extends Window {
+  showOpenFilePicker?(options: {
+    multiple: boolean;
+    types: readonly { description: string; accept: Record<string, readonly string[]> }[];
+  }): Promise<FileSystemFileHandle[]>;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function isAddress(text: string): boolean {

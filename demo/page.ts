@@ -106,10 +106,9 @@ export class DemoPage extends PageElement {
   }
 
   private conversation(): TemplateResult {
-    const store = this.parameters.get('store');
     const context = Number(this.parameters.get('context'));
     return html`
-      <qwen-chat manual .tools=${this.toolsAllowed ? tools : []} .store=${(store ?? undefined) as StoreKind | undefined} .contextLength=${context > 0 ? context : undefined}
+      <qwen-chat manual .tools=${this.toolsAllowed ? tools : []} .contextLength=${context > 0 ? context : undefined}
         @qwen-load-progress=${this.onProgress} @qwen-ready=${this.onReady} @qwen-error=${this.onError}
         @qwen-message=${this.onMessage}>
         ${
@@ -155,8 +154,12 @@ export class DemoPage extends PageElement {
     const bytes = this.stored.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
     const embedded = new URL(embeddedModel.url, document.baseURI).href;
     const whole = this.stored.filter(
-      ({ size, storedBytes, url }) =>
-        storedBytes >= size && url !== embedded && !laterShard(url) && !isTower(fileName(url)),
+      ({ size, storedBytes, url }, i, all) =>
+        storedBytes >= size &&
+        url !== embedded &&
+        !laterShard(url) &&
+        !isTower(fileName(url)) &&
+        all.findIndex((other) => other.url === url) === i,
     );
     return html`
       <p class="brand">${strings.title}</p>
@@ -250,7 +253,7 @@ export class DemoPage extends PageElement {
     if (this.ready) return this.ready.info.name;
     if (typeof this.model === 'string') return fileName(this.model);
     const [first] = Array.isArray(this.model) ? this.model : [this.model];
-    return first instanceof File ? first.name : strings.noModel;
+    return first && typeof first === 'object' && 'name' in first ? String(first.name) : strings.noModel;
   }
 
   private async start(): Promise<void> {
@@ -298,11 +301,20 @@ export class DemoPage extends PageElement {
       if (tower === undefined || typeof tower === 'string') rememberTower(model, tower);
     }
     this.showInAddress();
+    this.chat.store = this.storeFor(model);
     this.chat.model = model;
     this.chat.mmproj = tower;
     void this.chat.load().then((engine) => {
       if (!engine && this.model === model && this.status.kind === 'loading') this.status = { kind: 'stopped' };
     });
+  }
+
+  /** As the page's address says; else where the model is stored already; else as was set. */
+  private storeFor(model: ModelInput): StoreKind {
+    const stated = this.parameters.get('store') as StoreKind | null;
+    const first = Array.isArray(model) ? model[0] : model;
+    const url = typeof first === 'string' ? new URL(first, document.baseURI).href : undefined;
+    return stated ?? this.stored.find((file) => file.url === url)?.store ?? readSettings().store;
   }
 
   /** The page's own address leads back to the model, so that reloading it, or sending it, is enough. */

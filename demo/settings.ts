@@ -3,6 +3,8 @@
  * before the first paint.
  */
 export interface Settings {
+  /** Where models are kept that are not stored yet. */
+  store: 'indexeddb' | 'opfs';
   theme: 'light' | 'dark' | 'system';
   /** Addresses that were loaded, latest first. */
   recent: string[];
@@ -18,7 +20,7 @@ export interface Settings {
 
 const KEY = 'qwen-webgpu-demo';
 const RECENT = 5;
-const defaults: Settings = { theme: 'system', recent: [], addresses: {}, towers: {}, tools: false };
+const defaults: Settings = { store: 'indexeddb', theme: 'system', recent: [], addresses: {}, towers: {}, tools: false };
 
 export function readSettings(): Settings {
   try {

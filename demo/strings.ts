@@ -49,6 +49,16 @@ export const strings = {
   chooseFiles: 'Choose files…',
   filesHint:
     'Or drop them anywhere on the page. Of a model in several files, take all of them; with its mmproj file it sees pictures.',
+  pickedEarlier: 'Files picked earlier',
+  pickedEarlierHint: 'They are read where they lie, without a copy. The browser may ask once more.',
+  pickedNames: (first: string, more: number) =>
+    more > 0 ? `${first} and ${more} more ${more === 1 ? 'file' : 'files'}` : first,
+  loadNamed: (name: string) => `Load ${name}`,
+  forget: 'Forget',
+  forgetNamed: (name: string) => `Forget ${name}`,
+  notAllowed: (name: string) =>
+    `The browser was not allowed to read ${name}. Press Load once more and allow it, or choose the file again.`,
+  notRemembered: (reason: string) => `The files are loaded, but will not be remembered. ${reason}`,
   dropHere: 'Drop GGUF files to load them',
   published: 'The published Qwen 3.5 models',
   publishedHint: 'Sizes are for 4-bit files. This page knows no download address: give the one of the file you trust.',
@@ -96,6 +106,18 @@ export const strings = {
   storageFree: (free: number) => `The browser grants ${formatBytes(free)} more.`,
   storedWhole: (bytes: number) => formatBytes(bytes),
   storedPart: (stored: number, whole: number) => `${formatBytes(stored)} of ${formatBytes(whole)}`,
+  storeChoice: 'Where models are kept',
+  storeChoiceHint: 'For models that come from now on. What is stored already stays where it is.',
+  stores: {
+    indexeddb: {
+      name: 'IndexedDB',
+      text: 'The browser’s database: works everywhere, and several tabs may use a model at once.',
+    },
+    opfs: {
+      name: 'Private file system',
+      text: 'Files that only this page sees (OPFS): faster for large models, one tab at a time.',
+    },
+  },
   delete: 'Delete',
   deleteNamed: (name: string) => `Delete ${name}`,
   deleteAll: 'Delete everything',

@@ -21,6 +21,8 @@ async function openTalker(page: Page): Promise<void> {
 }
 
 test('all shards of a model of experts are loaded by the file chooser at once, in whatever order', async ({ page }) => {
+  // As in browsers that give no handles.
+  await page.addInitScript(() => Reflect.deleteProperty(window, 'showOpenFilePicker'));
   await openDemo(page, { model: server.url('/none.gguf') });
   const dialog = await openPanel(page, 'Choose a model…');
   const chooser = page.waitForEvent('filechooser');

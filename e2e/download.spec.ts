@@ -173,7 +173,7 @@ test('a file that changes while it comes is not mixed up: the error says so, the
   server.setFile(PATH, changed);
   server.behave(PATH);
   const alert = page.getByRole('alert');
-  await expect(alert).toContainText('The file on the server has changed');
+  await expect(alert).toContainText('The file has changed');
   await expect(alert).toContainText('Load it again');
   await alert.getByRole('button', { name: 'Try again' }).click();
   await expectReady(page);

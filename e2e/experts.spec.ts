@@ -1,6 +1,8 @@
 /** A model of experts is chatted with while they still come, and the map shows where they are. */
 import { expect, type Page, test } from 'playwright/test';
+import type { EngineStats } from '../src/index.ts';
 import { formatBytes } from '../src/ui/format.ts';
+import { strings } from '../src/ui/strings.ts';
 import { startTestServer, type TestServer } from '../tools/test-server.ts';
 import { expectAccessible, OF_PAGES } from './accessible.ts';
 import { answers, chatABit, composer, expectReady, openDemo, openPanel, statusLine, thinkingOff } from './demo-page.ts';
@@ -12,13 +14,14 @@ const EXPERTS = layers * experts;
 /** Of one connection; four run at once. Some seconds for what is shared, and more for the experts. */
 const SLOW = { bytesPerSecond: 250_000 };
 
-/** One look of the map, and the bytes of the canvas after it. */
+/** One look of the map, and after it the bytes of the canvas and the page's status line. */
 interface Look {
   places: number[];
   wanted: number;
   stored: number;
   network: number;
   drawn: string;
+  status: string;
 }
 
 declare global {
@@ -39,11 +42,13 @@ test.beforeEach(async ({ page }) => {
         stored: stats.expertTraffic.storeBytes,
         network: stats.expertTraffic.networkBytes,
         drawn: '',
+        status: '',
       };
       globalThis.looks.push(look);
       requestAnimationFrame(() => {
         const canvas = document.querySelector('qwen-expert-map')?.shadowRoot?.querySelector('canvas');
         look.drawn = canvas?.toDataURL() ?? '';
+        look.status = document.querySelector('.status-line')?.textContent ?? '';
       });
     });
   });
@@ -54,6 +59,38 @@ test.afterEach(() => server.close());
 const looksOf = (page: Page): Promise<Look[]> => page.evaluate(() => globalThis.looks);
 const remote = ({ places }: Look) => places.filter((place) => place === 0).length;
 const model = () => ({ model: server.url(PATH) });
+
+const engineStats = (page: Page): Promise<EngineStats> =>
+  page.evaluate(async () => {
+    const stats = await document.querySelector('qwen-chat')?.engine?.stats();
+    if (!stats) throw new Error('The page has no engine.');
+    return stats;
+  });
+
+/** The statistics panel is open, and shows of experts what `engine.stats()` says. */
+async function expectFigures(page: Page): Promise<EngineStats> {
+  const { map } = strings;
+  const panel = page.getByRole('region', { name: 'Statistics' });
+  let stats: EngineStats | undefined;
+  await expect(async () => {
+    stats = await engineStats(page);
+    const { expertHits, expertMisses, expertStallMs, expertTraffic } = stats;
+    const figures = [
+      [map.hitRate, map.hitRateOf(expertHits, expertHits + expertMisses)],
+      [map.stalls, map.stallsOf(expertMisses, expertStallMs)],
+      [map.slotBytes, formatBytes(expertTraffic?.slotBytes ?? Number.NaN)],
+      [map.storeBytes, formatBytes(expertTraffic?.storeBytes ?? Number.NaN)],
+      [map.networkBytes, formatBytes(expertTraffic?.networkBytes ?? Number.NaN)],
+    ].map((row) => row.join(''));
+    await expect(panel.getByLabel(map.figures).locator('div')).toHaveText(figures, { timeout: 1000 });
+    const ofPage = [
+      `From the network${formatBytes(stats.bytesFromNetwork)}`,
+      `From this device${formatBytes(stats.bytesFromStore)}`,
+    ];
+    for (const row of ofPage) await expect(panel.locator('demo-statistics')).toContainText(row, { timeout: 1000 });
+  }).toPass({ timeout: 30_000 });
+  return stats!;
+}
 
 async function expectAllResident(page: Page): Promise<void> {
   await expect
@@ -96,6 +133,27 @@ test('a chat begins before the download ends, and the map shows the experts come
   expect(missing, 'experts only come').toEqual([...missing].sort((a, b) => b - a));
   expect(new Set(looks.map(({ places }) => places.join(''))).size, 'different maps').toBeGreaterThan(3);
   expect(new Set(looks.map(({ drawn }) => drawn)).size, 'different pictures of it').toBeGreaterThan(3);
+
+  await expectAllResident(page);
+  await expect(arriving, 'nothing is on its way any more').toBeHidden();
+  await expect(statusLine(page)).not.toContainText('resident');
+  const all = (await looksOf(page)).filter(({ status }) => status !== '');
+  const shares = all.map(({ status }) => Number(/(\d+) % resident/.exec(status)?.[1] ?? 100));
+  expect(shares, 'the share in the status line rises').toEqual([...shares].sort((a, b) => a - b));
+  expect(new Set(shares).size, 'different shares').toBeGreaterThan(3);
+
+  await statusLine(page).click();
+  await expect(page.getByRole('region', { name: 'Statistics' })).not.toContainText('on the way');
+  await page.getByText('As a table').click();
+  const stats = await expectFigures(page);
+  expect(stats.expertHits).toBeGreaterThan(0);
+  expect(stats.expertMisses).toBeGreaterThan(0);
+  expect(stats.expertStallMs).toBeGreaterThan(0);
+  expect(stats.expertTraffic?.resident).toBe(EXPERTS);
+  expect(stats.expertTraffic?.slotBytes).toBeGreaterThan(0);
+  expect(stats.expertTraffic?.networkBytes).toBeGreaterThan(0);
+  expect(stats.bytesFromNetwork).toBeGreaterThan(0.9 * bytes.length);
+  await expectAccessible(page);
 });
 
 test('cells are told by pointer and by keys', async ({ page }) => {
@@ -109,7 +167,7 @@ test('cells are told by pointer and by keys', async ({ page }) => {
   await expect(spoken).toContainText('Layer 0, expert 0: in GPU memory');
   await page.keyboard.press('ArrowDown');
   await page.keyboard.press('End');
-  await expect(spoken).toContainText('Layer 1, expert 71: in GPU memory, about 49.2 KB, not seen in use yet');
+  await expect(spoken).toContainText('Layer 1, expert 71: in GPU memory, F16, about 49.2 KB, not seen in use yet');
   await page.keyboard.press('Home');
   await expect(spoken).toHaveText('Layer 1, what all tokens share: in GPU memory');
   const { width, height } = (await map.boundingBox())!;
@@ -139,6 +197,10 @@ test('the next visit has the experts from this device, and deleting the model gi
   await chatABit(page, 'Are you all here?');
   expect(server.count().bodyBytes, 'bytes of the second visit').toBeLessThanOrEqual(1);
   expect((await looksOf(page)).at(-1)).toMatchObject({ network: 0 });
+  const stats = await expectFigures(page);
+  expect(stats.expertHits).toBeGreaterThan(0);
+  expect(stats.bytesFromNetwork).toBeLessThanOrEqual(1);
+  expect(stats.bytesFromStore, 'bytes from this device').toBeGreaterThan(0.9 * bytes.length);
   await statusLine(page).click();
 
   const dialog = await openPanel(page, /^Storage/);

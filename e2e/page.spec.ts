@@ -59,7 +59,7 @@ test('an address is loaded, remembered, and shown in the page’s own; an error 
   await dialog.getByLabel('Address of a GGUF file', { exact: true }).fill(missing);
   await page.keyboard.press('Enter');
   await expect(dialog).toBeHidden();
-  await expect(page.getByRole('alert')).toContainText('There is no file at this address');
+  await expect(page.getByRole('alert')).toContainText('The file is not there');
   await expect(page.locator('.status-line')).toContainText('missing.gguf could not be loaded');
   expect(new URL(page.url()).searchParams.get('model')).toBe(missing);
   await openPanel(page, 'Choose a model…');

@@ -41,7 +41,7 @@ test('a model that was stored in OPFS is read from there, and gives the same ans
   const stored = await page.evaluate(() => globalThis.library.listStored('opfs'));
   expect(stored).toHaveLength(1);
   expect(stored[0].storedBytes).toBe(stored[0].size);
-  expect(await page.evaluate(() => globalThis.library.listStored())).toEqual([]);
+  expect(await page.evaluate(() => globalThis.library.listStored('indexeddb'))).toEqual([]);
   await page.evaluate((url) => globalThis.library.deleteStored(url, 'opfs'), stored[0].url);
   expect(await page.evaluate(() => globalThis.library.listStored('opfs'))).toEqual([]);
 });

@@ -56,7 +56,7 @@ const BAD_FILES: readonly {
 }[] = [
   {
     what: 'a file that is not there',
-    title: 'There is no file at this address',
+    title: 'The file is not there',
     step: 'Check the address',
     code: 'not-found',
   },

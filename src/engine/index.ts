@@ -4,10 +4,11 @@ import { Gpu, type OpenGpuOptions } from '../gpu/index.ts';
 import { type ModelConfig, readConfig } from '../model/config.ts';
 import { loadTextModel } from '../model/text-model.ts';
 import { openWeights } from '../weights/index.ts';
-import type { GgufMetadata, TensorInfo, Weights } from '../weights/types.ts';
+import type { GgufMetadata, Weights } from '../weights/types.ts';
 import { ImageReader } from './image-reader.ts';
 import { planMemory } from './memory-plan.ts';
 import { ProgressMeter } from './progress.ts';
+import { expertTypes, typesByBytes } from './tensor-types.ts';
 import { TextEngine } from './text-engine.ts';
 import type { LoadOptions, MemoryPlan, ModelInfo, ModelInput, PlanOptions, TokenModel } from './types.ts';
 
@@ -199,15 +200,9 @@ function describe(
     expertsUsed: config.ffn.kind === 'moe' ? config.ffn.topK : 0,
     parameters: tensors.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0),
     fileBytes: weights.byteLength,
-    quantization: mostBytes(tensors),
+    quantization: typesByBytes(tensors)[0] ?? 'none',
+    expertTypes: config.ffn.kind === 'moe' ? expertTypes(tensors, config.layers.length) : undefined,
     adapter: gpu.adapterName,
     precision,
   };
-}
-
-/** The tensor type that holds most of the file. */
-function mostBytes(tensors: readonly TensorInfo[]): string {
-  const bytes = new Map<string, number>();
-  for (const { type, byteLength } of tensors) bytes.set(type, (bytes.get(type) ?? 0) + byteLength);
-  return [...bytes].sort((a, b) => b[1] - a[1])[0]?.[0] ?? 'none';
 }

@@ -131,6 +131,8 @@ export interface ModelInfo {
   fileBytes: number;
   /** Most frequent tensor types, by bytes, e.g. `Q4_K`. */
   quantization: string;
+  /** `[layers]`: tensor types of a layer's experts, the one with most bytes first. Of a model of experts. */
+  expertTypes?: readonly (readonly string[])[];
   vision: boolean;
   /** `<vendor> <architecture> <device>` as far as the browser tells. */
   adapter: string;

@@ -195,7 +195,8 @@ export class ExpertMap extends LitElement {
     if (expert === SHARED) return words.sharedCell(layer);
     const index = layer * (this.shape?.experts ?? 0) + expert;
     const place = words.places[placeNames[this.stats?.experts?.[index] ?? 0]];
-    return words.cell(layer, expert, place, this.watch.uses(index), this.expertBytes);
+    const types = this.engine?.info.expertTypes?.[layer] ?? [];
+    return words.cell(layer, expert, place, types, this.expertBytes, this.watch.uses(index));
   }
 
   /** Asks the engine how things stand, and again as long as there is something to see. */

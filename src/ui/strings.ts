@@ -198,10 +198,13 @@ export const strings = {
     },
     shared: 'Left column: what all tokens share, always in GPU memory',
     point: 'Point at a cell to see which expert it is.',
-    cell: (layer: number, expert: number, place: string, uses: number, bytes: number) =>
-      `Layer ${layer}, expert ${expert}: ${place}${bytes > 0 ? `, about ${formatBytes(bytes)}` : ''}, ${
-        uses === 0 ? 'not seen in use yet' : `seen in use ${uses === 1 ? 'once' : `${formatNumber(uses)} times`}`
-      }`,
+    cell: (layer: number, expert: number, place: string, types: readonly string[], bytes: number, uses: number) =>
+      [
+        `Layer ${layer}, expert ${expert}: ${place}`,
+        ...types,
+        ...(bytes > 0 ? [`about ${formatBytes(bytes)}`] : []),
+        uses === 0 ? 'not seen in use yet' : `seen in use ${uses === 1 ? 'once' : `${formatNumber(uses)} times`}`,
+      ].join(', '),
     sharedCell: (layer: number) => `Layer ${layer}, what all tokens share: in GPU memory`,
     arriving: (experts: number) =>
       `You can chat already. ${experts === 1 ? 'One expert is' : `${formatNumber(experts)} experts are`} still on the way; those that an answer needs come first.`,
@@ -234,7 +237,7 @@ export const strings = {
 
 /** What each kind of trouble is called; the error's own message says which file or setting, and the remedy. */
 export const errorTitles: Record<QwenErrorCode, string> = {
-  'not-found': 'There is no file at this address',
+  'not-found': 'The file is not there',
   'http-error': 'The server refused the file',
   network: 'The connection failed',
   cors: 'The server does not allow this page to read the file',
@@ -242,7 +245,7 @@ export const errorTitles: Record<QwenErrorCode, string> = {
   'unsupported-gguf': 'This model cannot be run here',
   'corrupt-gguf': 'The model file is damaged',
   truncated: 'The model file is incomplete',
-  'file-changed': 'The file on the server has changed',
+  'file-changed': 'The file has changed',
   'missing-shard': 'A part of the model is missing',
   'permission-needed': 'The browser wants leave to read the file again',
   'quota-exceeded': 'There is no room left on this device',

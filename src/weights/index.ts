@@ -52,14 +52,32 @@ export async function openWeightsWith(
   }
 }
 
-/** What is stored on this device, for a page that shows and frees it. */
-export async function listStored(kind: StoreKind = 'indexeddb'): Promise<StoredFile[]> {
-  return withStore(kind, (store) => store.list());
+/**
+ * What is stored on this device, for a page that shows and frees it.
+ * @param kind only what this store holds; default: all stores
+ * @throws QwenError `store-unavailable`; without `kind`, only where no store can be used
+ */
+export async function listStored(kind?: StoreKind): Promise<StoredFile[]> {
+  return (await withStores(kind, (store) => store.list())).flat();
 }
 
-/** Deletes what is stored of the file at this URL (a shard at a time). */
-export async function deleteStored(url: string, kind: StoreKind = 'indexeddb'): Promise<void> {
-  return withStore(kind, (store) => store.delete(absoluteUrl(url)));
+/**
+ * Deletes what is stored of the file at this URL (a shard at a time).
+ * @param kind only from this store; default: from all stores
+ * @throws QwenError `store-unavailable`; without `kind`, only where no store can be used
+ */
+export async function deleteStored(url: string, kind?: StoreKind): Promise<void> {
+  await withStores(kind, (store) => store.delete(absoluteUrl(url)));
+}
+
+/** A browser without one of the stores has nothing in it, so that it is not missed as long as there is another. */
+async function withStores<T>(kind: StoreKind | undefined, work: (store: ChunkStore) => Promise<T>): Promise<T[]> {
+  if (kind) return [await withStore(kind, work)];
+  const done = await Promise.allSettled([withStore('indexeddb', work), withStore('opfs', work)]);
+  const failed = done.filter(({ status }) => status === 'rejected') as PromiseRejectedResult[];
+  const serious = failed.find(({ reason }) => !(reason instanceof QwenError && reason.code === 'store-unavailable'));
+  if (serious || failed.length === done.length) throw (serious ?? failed[0]).reason;
+  return done.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
 }
 
 async function withStore<T>(kind: StoreKind, work: (store: ChunkStore) => Promise<T>): Promise<T> {

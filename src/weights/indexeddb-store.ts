@@ -69,7 +69,7 @@ export class IndexedDbStore implements ChunkStore {
       manifests.map(async ([, manifest]) => {
         const { chunkBytes, ...version } = manifest;
         const chunks = await this.presentChunks(manifest);
-        return { ...version, storedBytes: bytesOfChunks(chunks, chunkBytes, manifest.size) };
+        return { ...version, store: this.kind, storedBytes: bytesOfChunks(chunks, chunkBytes, manifest.size) };
       }),
     );
   }

@@ -81,11 +81,28 @@ test('a long task gives way while something more urgent is under way', async () 
   expect(events.sort()).toEqual(['background goes on', 'urgent done']);
 });
 
+test('a long task does not give way to one that waits for its place', async () => {
+  const limiter = new Limiter(1, 2);
+  const long = task();
+  const order: string[] = [];
+  const background = limiter.run(async () => {
+    await long.run();
+    await limiter.giveWay(() => 'background');
+    order.push('background');
+  });
+  await turn();
+  const waiting = limiter.run(async () => void order.push('prefetch'), { priority: () => 'prefetch' });
+  long.finish();
+  await Promise.all([background, waiting]);
+  expect(order).toEqual(['background', 'prefetch']);
+});
+
 test('an abort ends waiting for a turn, and for the way to clear', async () => {
   const limiter = new Limiter(1);
   const first = task();
   const running = limiter.run(first.run, { priority: () => 'urgent' });
   const abort = new AbortController();
+  await turn();
   const waiting = limiter.run(async () => {}, { signal: abort.signal });
   const giving = limiter.giveWay(() => 'background', abort.signal);
   abort.abort(new Error('enough'));

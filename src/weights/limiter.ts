@@ -62,7 +62,8 @@ export class Limiter {
   }
 
   /**
-   * Resolves when nothing more urgent than this runs or waits: for long tasks, to give way in between.
+   * Resolves when nothing more urgent than this runs: for long tasks, to give way in between. Not for what waits: it may be
+   * this task's place that it waits for.
    * @throws the signal's reason on abort
    */
   async giveWay(priority: () => ReadPriority, signal?: AbortSignal): Promise<void> {
@@ -86,8 +87,7 @@ export class Limiter {
   }
 
   private anyMoreUrgent(than: number): boolean {
-    const urgent = ({ priority }: Waiting) => rank[priority()] < than;
-    return than > 0 && ([...this.running].some(urgent) || this.waiting.some(urgent));
+    return than > 0 && [...this.running].some(({ priority }) => rank[priority()] < than);
   }
 
   /** Starts tasks once the present turn is over, so that what is asked for together can be looked at together. */

@@ -9,7 +9,7 @@ import { QwenError } from '../errors.ts';
 export interface RememberedFiles {
   /** Of the first file; it names the model in `forgetFiles`. */
   readonly name: string;
-  /** All shards, in order of their names. Pass them to `Engine.load` as `model`. */
+  /** All shards in order of their names, to pass to `Engine.load` as `model`; towers, if any were given, after them. */
   readonly handles: readonly FileSystemFileHandle[];
   /** Whether they can be read now (`granted`), after `allowFiles` in a click (`prompt`), or not at all. */
   readonly access: PermissionState;
@@ -30,13 +30,16 @@ function handles(): UseStore {
 }
 
 /**
- * Remembers picked files, all shards of one model, for the next visit. Nothing is copied.
+ * Remembers picked files, all shards of one model and perhaps its vision tower (`mmproj` in its name), for the next visit.
+ * Nothing is copied.
  * @returns the name under which they are remembered
  * @throws QwenError `store-unavailable` where the browser keeps no handles (private browsing)
  */
 export async function rememberFiles(files: FileSystemFileHandle | readonly FileSystemFileHandle[]): Promise<string> {
   const all = (Array.isArray(files) ? files : [files]) as readonly FileSystemFileHandle[];
-  const sorted = [...all].sort((a, b) => (a.name < b.name ? -1 : 1));
+  // Vision towers last: different models come with towers of the same name.
+  const order = ({ name }: FileSystemFileHandle) => `${/mmproj/i.test(name) ? 1 : 0}${name}`;
+  const sorted = [...all].sort((a, b) => (order(a) < order(b) ? -1 : 1));
   if (sorted.length === 0) throw new QwenError('invalid-request', 'There is no file to remember.', { param: 'files' });
   await available(set(sorted[0].name, sorted, handles()));
   return sorted[0].name;

@@ -94,6 +94,7 @@ export class OpfsStore implements ChunkStore {
     const manifests = await available(entries<string, Manifest>(this.#manifests));
     return manifests.map(([, { chunkBytes, chunks, name: _, ...version }]) => ({
       ...version,
+      store: this.kind,
       storedBytes: bytesOfChunks(chunks, chunkBytes, version.size),
     }));
   }

@@ -111,6 +111,17 @@ test('a chunk that waits in the download becomes urgent with its most urgent rea
   expect(server.count(PATH).bodyBytes + headBytes).toBe(model.length);
 });
 
+test('a prefetch that finds all connections taken by the download does not stop it', async () => {
+  await open('indexeddb');
+  server.behave(PATH, { bytesPerSecond: 10e6 });
+  const download = weights.download();
+  await server.until((requests) => requests.length >= 4);
+  const read = expectExpert(DOWN, 60, 'prefetch');
+  server.behave(PATH);
+  await Promise.all([download, read]);
+  expect(weights.missingBytes).toBe(0);
+});
+
 test('a cancelled prefetch that waited costs no request', async () => {
   await open('indexeddb');
   server.behave(PATH, { bytesPerSecond: 5e6 });

@@ -344,7 +344,10 @@ export class RemoteFile implements ByteSource {
       return flight;
     }
     this.network
-      .run(() => this.depart(flight), { priority: () => flight.priority })
+      // A run is as urgent as what is still to come with it: one that has brought what was urgent must not wait for itself.
+      .run(() => this.depart(flight), {
+        priority: () => (flight.run ? mostUrgent(flight.run.flights) : flight.priority),
+      })
       .catch((error) => this.reject(flight, error));
     return flight;
   }
@@ -477,6 +480,8 @@ export class RemoteFile implements ByteSource {
       this.flights.delete(index);
       landed.run?.flights.delete(landed);
       landed.resolve(bytes);
+      // What is left of its run may be less urgent: others need not give way to it any more.
+      if (landed.priority !== 'background') this.network.changed();
     }
     this.dropStoredHead();
   }

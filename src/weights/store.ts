@@ -17,6 +17,8 @@ export interface FileVersion {
 
 /** A file of which the store holds something. */
 export interface StoredFile extends FileVersion {
+  /** Which store holds it. */
+  readonly store: StoreKind;
   /** Bytes present; equal to `size` when complete. */
   readonly storedBytes: number;
   /** Milliseconds since 1970. */

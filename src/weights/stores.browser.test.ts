@@ -53,7 +53,9 @@ describe.each([
     }
     expect(await again!.read(75, 1, 5)).toEqual(new Uint8Array(4).fill(76));
     expect(await again!.read(2, 0, 1)).toBeUndefined();
-    expect(await store.list()).toEqual([{ ...version, storedBytes: 32 * MB + 5, lastUsed: expect.any(Number) }]);
+    expect(await store.list()).toEqual([
+      { ...version, store: kind, storedBytes: 32 * MB + 5, lastUsed: expect.any(Number) },
+    ]);
   });
 
   test('another version of a file replaces the stored one, other files stay', async () => {
