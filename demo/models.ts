@@ -5,7 +5,7 @@ export const embeddedModel = {
   url: './models/tiny.gguf',
   tower: './models/tiny-mmproj.gguf',
   name: 'Tiny model',
-  bytes: 7_560_032,
+  bytes: 7_560_064,
 } as const;
 
 interface Shape {

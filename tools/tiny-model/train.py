@@ -1,6 +1,6 @@
 """Trains the model. Ends and goes on at any time: a checkpoint holds all, and a step's data follow from its number.
 
-usage: train.py [--steps 7250] [--workers 2] [--out out]
+usage: train.py [--steps 7550] [--workers 2] [--out out]
 
 Writes OUT/checkpoint.pt every few minutes (whole or not at all) and OUT/curve.csv. Run it again to go on.
 """
@@ -327,7 +327,7 @@ class Run:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=7250, help="of the whole schedule")
+    parser.add_argument("--steps", type=int, default=7550, help="of the whole schedule")
     parser.add_argument("--workers", type=int, default=1, help="processes of one thread each")
     parser.add_argument("--rank", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
