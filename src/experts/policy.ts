@@ -91,6 +91,11 @@ abstract class ScoringPolicy implements ExpertPolicy {
     return this.usage.mostUsed(layer, slots);
   }
 
+  /** Experts of the layer that are in slots. */
+  protected resident(layer: number): number {
+    return this.#resident[layer].size;
+  }
+
   /** Keeps count of a choice; `clock` has moved on to its token already. */
   protected abstract used(layer: number, experts: readonly number[]): void;
   /** The lowest goes first. Finite. */
@@ -141,10 +146,10 @@ export class LfuPolicy extends ScoringPolicy {
 }
 
 /** Half-lives, in tokens, of the usage rates that `ForecastPolicy` mixes; the last never fades and holds earlier sessions. */
-const HALF_LIVES = [16, 64, 256, 1024, Number.POSITIVE_INFINITY] as const;
+const HALF_LIVES = [1, 4, 16, 64, 256, 1024, Number.POSITIVE_INFINITY] as const;
 const SCALES = HALF_LIVES.length;
-/** The forecast is fitted so many tokens ahead: the next token's repeats say nothing about who should go. */
-const LEAD = 16;
+/** The forecast is fitted at most so many tokens ahead. */
+const LONGEST_LEAD = 16;
 /** How fast the mixture's weights follow: a memory of some thirty tokens. */
 const LEARNING_RATE = 0.03;
 /** Weights stay above this, so that a time scale which was useless can come back. */
@@ -159,21 +164,22 @@ const LARGEST_INCREMENT = 1e200;
  * How often an expert was used lately says how likely it is soon, but not what "lately" should mean: a topic's experts
  * recur for hundreds of tokens, a language's always. So the rate of use is kept at several half-lives h, each a
  * distribution over the layer's experts: r_h(e) = c_h(e) / Σ c_h. The forecast is their mixture p(e) = Σ_h w_h r_h(e), and
- * every layer fits its weights to what its router chose `LEAD` tokens after the rates were taken, one step of expectation
+ * every layer fits its weights to what its router chose some tokens after the rates were taken, one step of expectation
  * maximisation a token: w_h ← (1 − η) w_h + η · mean over the chosen e of w_h r_h(e) / p(e). LFU with ageing is one half-life alone.
  *
- * Fitted to the very next token instead, short half-lives win wherever a router repeats itself, and the hit rate falls
- * below LFU's: what was used a moment ago is not what is in doubt.
+ * Some tokens: as many as the slots hold besides the present one, which is how long an expert stays whatever the policy.
+ * With few slots the next token's repeats decide. With many they say nothing about who should go, and a forecast fitted to
+ * them falls below LFU's hit rate: what was used a moment ago is not what is in doubt.
  *
  * Counts are never multiplied down: the increments grow instead (2^(t/h)), which leaves the ratios the same.
  */
 export class ForecastPolicy extends ScoringPolicy {
-  /** Rates now, and as they were `LEAD` tokens ago. */
+  /** Rates now, and as they were the lead's tokens ago. */
   readonly #now: Rates;
   readonly #then: Rates;
   /** `[layers, scales]` */
   readonly #weights: Float64Array;
-  /** Per layer: the choices of the last `LEAD` tokens, which `#then` has not seen. */
+  /** Per layer: the choices of the last tokens, which `#then` has not seen. */
   readonly #recent: (readonly number[])[][];
   /** `[scales]` w_h / Σ c_h of the layer that a victim is sought in. */
   readonly #factors = new Float64Array(SCALES);
@@ -199,7 +205,8 @@ export class ForecastPolicy extends ScoringPolicy {
     this.#now.add(layer, experts);
     const recent = this.#recent[layer];
     recent.push(experts);
-    if (recent.length > LEAD) this.#then.add(layer, recent.shift()!);
+    const lead = Math.min(LONGEST_LEAD, Math.max(1, Math.floor(this.resident(layer) / experts.length) - 1));
+    while (recent.length > lead) this.#then.add(layer, recent.shift()!);
   }
 
   protected score(layer: number, expert: number): number {
