@@ -3,6 +3,7 @@
  * docs/screenshots/.
  */
 import { mkdirSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { argv } from 'node:process';
 import { chromium } from 'playwright';
 import { BROWSER_REMEDY, findBrowser, launchOptions } from './browser.mjs';
@@ -34,9 +35,15 @@ const states = {
   },
   answer: async (page) => {
     await page.getByText(READY).waitFor({ timeout: TIMEOUT_MS });
-    await page.getByRole('textbox').fill('Hello! What runs here?');
-    await page.keyboard.press('Enter');
-    await page.getByRole('button', { name: 'Answer again' }).first().waitFor({ timeout: TIMEOUT_MS });
+    await ask(page, 'My name is Tara.');
+    await ask(page, 'What is 86 - 39?');
+    await ask(page, 'What is my name?');
+  },
+  sees: async (page) => {
+    await page.getByText(READY).waitFor({ timeout: TIMEOUT_MS });
+    await attach(page, [await shapes()]);
+    await ask(page, 'What do you see?');
+    await ask(page, 'How many shapes are there?');
   },
   models: async (page) => {
     await page.getByText(READY).waitFor({ timeout: TIMEOUT_MS });
@@ -67,7 +74,8 @@ const states = {
     await page.getByRole('alert').waitFor();
   },
   'no-vision': async (page) => {
-    await page.getByText(READY).waitFor({ timeout: TIMEOUT_MS });
+    await page.goto(`${server.url}?model=${encodeURIComponent(`${server.url}fixtures/models/dense-f32.gguf`)}`);
+    await page.locator('.status-line b').waitFor({ timeout: TIMEOUT_MS });
     await page.getByRole('button', { name: /^Attach/ }).press('Enter');
     await page.getByRole('alert').waitFor();
   },
@@ -104,6 +112,23 @@ const states = {
   },
 };
 
+/** Asks, and waits for the whole answer. */
+async function ask(/** @type {Page} */ page, /** @type {string} */ text) {
+  const answers = page.locator('.message.answer');
+  const before = await answers.count();
+  await page.getByRole('textbox', { name: 'Message', exact: true }).fill(text);
+  await page.keyboard.press('Enter');
+  await answers.nth(before).getByRole('button', { name: 'Answer again' }).waitFor({ timeout: TIMEOUT_MS });
+}
+
+/** The first picture of the held-out questions that has several shapes. */
+async function shapes() {
+  const lines = (await readFile('fixtures/tiny/questions.jsonl', 'utf8')).split('\n');
+  const line = lines.find((line) => /"scene(\|[a-z]+ [a-z]+ \d){2,3}"/.test(line));
+  const [, base64] = line?.match(/data:image\/png;base64,([^"]+)/) ?? ['', ''];
+  return { name: 'shapes.png', mimeType: 'image/png', buffer: Buffer.from(base64, 'base64') };
+}
+
 /** A model of random weights with a vision tower. */
 async function openSeeing(/** @type {Page} */ page) {
   const models = `${server.url}fixtures/models`;
@@ -128,7 +153,7 @@ async function askAboutPictures(/** @type {Page} */ page) {
 /** @param {Page} page @param {{ name: string, mimeType: string, buffer: Buffer }[]} files */
 async function attach(page, files) {
   await page.locator('qwen-composer input.files').setInputFiles(files);
-  await page.locator('.chip qwen-thumbnail img').first().waitFor();
+  await page.locator('.chip qwen-thumbnail img').first().waitFor({ timeout: TIMEOUT_MS });
 }
 
 /**
