@@ -23,8 +23,8 @@ interface Question {
 const MODELS = { 'tiny.gguf': '/models/tiny.gguf', 'tiny-q4_k_m.gguf': '/fixtures/models/tiny-q4_k_m.gguf' };
 const TOWER = '/models/tiny-mmproj.gguf';
 const CONTEXT = 2048;
-/** One answer in twenty may part from the reference where two tokens are near a tie. */
-const SAME = 0.95;
+/** So many answers of a file may part from the reference's, where two tokens are near a tie. */
+const MAY_DIFFER = 1;
 /** By category, of answers that are right; 0.95 where nothing stands. */
 const RIGHT: Record<string, number> = { arithmetic: 0.9, images: 0.9, talk: 0.85, outside: 0.85 };
 
@@ -34,8 +34,8 @@ const questions: Question[] = lines.map((line) => JSON.parse(line));
 test.setTimeout(600_000);
 
 for (const [i, [name, model]] of Object.entries(MODELS).entries()) {
-  // Half of them each: answers take minutes on a software adapter.
-  const asked = questions.filter((_, at) => at % 2 === i);
+  // A third of them each, others for each: answers take minutes on a software adapter.
+  const asked = questions.filter((_, at) => at % 3 === i);
 
   test(`held-out questions, asked of ${name} through the library`, async ({ page }) => {
     await page.goto('/e2e/library.html');
@@ -57,7 +57,7 @@ for (const [i, [name, model]] of Object.entries(MODELS).entries()) {
       if (question.expect.every((part) => written.includes(part))) count.right += 1;
       byCategory.set(question.category, count);
     }
-    expect(different.length, different.join('\n')).toBeLessThanOrEqual((1 - SAME) * asked.length);
+    expect(different.length, different.join('\n')).toBeLessThanOrEqual(MAY_DIFFER);
     for (const [category, { asked, right }] of byCategory) {
       // Some right answers more or less among few questions say little: the table in docs/tiny-model.md has hundreds.
       expect(right, `right of ${asked} about ${category}`).toBeGreaterThanOrEqual(
