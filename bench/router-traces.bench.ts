@@ -10,7 +10,7 @@
  * A prompt is read token by token, as an answer is written. Of the page's own model the second part's table goes into
  * docs/performance.md.
  */
-import { mkdirSync, openAsBlob, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, openAsBlob, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { StepRunner } from '../src/engine/step-runner.ts';
@@ -27,6 +27,7 @@ import { readConfig } from '../src/model/config.ts';
 import { loadTextModel } from '../src/model/text-model.ts';
 import { Tokenizer } from '../src/text/index.ts';
 import { openWeights } from '../src/weights/index.ts';
+import { CONTEXT, LONGEST_ANSWER, type Question, readQuestions } from '../tools/tiny-model/questions.mjs';
 import { openDawn } from './dawn.mjs';
 import { table, writeTables } from './experts/docs.ts';
 import { STATISTICS_HEADS, statistics, statisticsCells } from './experts/statistics.ts';
@@ -40,15 +41,8 @@ const shares = (env.SHARES ?? '0.25,0.375,0.5').split(',').map(Number);
 const streamedTokens = Number(env.STREAMED ?? 600);
 const delayMs = Number(env.DELAY ?? 5);
 
-const LONGEST_ANSWER = 160; // tokens
-const CONTEXT = 2048; // tokens
 const END_MARKERS = ['<|im_end|>', '<|endoftext|>'];
 const NO_PENALTIES = { ids: new Uint32Array(), scale: new Float32Array(), shift: new Float32Array() };
-
-interface Question {
-  readonly category: string;
-  readonly prompt: string;
-}
 
 let gpu: Gpu;
 let recorded: ExpertTrace | undefined;
@@ -133,7 +127,7 @@ async function converse({ recorder, runner, tokenizer }: Running, most: number) 
   const ends = new Set(END_MARKERS.map((marker) => tokenizer.specialId(marker)));
   let [conversations, answered] = [0, 0];
   const spent = new Map<string, number>();
-  for (const open = readQuestions(); open.size > 0 && recorder.tokens < most; conversations++) {
+  for (const open = await openQuestions(); open.size > 0 && recorder.tokens < most; conversations++) {
     // Kinds of conversation have equal parts, as far as there are questions: some prompts are twenty times as long as others.
     const category = [...open.keys()].reduce((a, b) => ((spent.get(b) ?? 0) < (spent.get(a) ?? 0) ? b : a));
     const asked = open.get(category)!;
@@ -156,10 +150,9 @@ async function converse({ recorder, runner, tokenizer }: Running, most: number) 
 }
 
 /** By category; without those of pictures, whose tokens are not in the text. */
-function readQuestions(): Map<string, Question[]> {
+async function openQuestions(): Promise<Map<string, Question[]>> {
   const open = new Map<string, Question[]>();
-  for (const line of readFileSync(questions, 'utf8').trim().split('\n')) {
-    const question = JSON.parse(line) as Question;
+  for (const question of await readQuestions(questions)) {
     if (question.category === 'images') continue;
     open.set(question.category, [...(open.get(question.category) ?? []), question]);
   }

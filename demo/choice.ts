@@ -1,15 +1,11 @@
 /** What a reader chose to load: a model, and the vision tower that goes with it. */
 import type { ModelInput } from '../src/index.ts';
+import { isTower } from '../src/weights/tower-name.ts';
 
 export interface Choice {
   /** Undefined: the one that is loaded already. */
   readonly model?: ModelInput;
   readonly tower?: ModelInput;
-}
-
-/** Published towers have `mmproj` in their names. */
-export function isTower(name: string): boolean {
-  return /mmproj/i.test(name);
 }
 
 /** Shards in the order of their names, however they were picked; a tower among them is known by its name. */

@@ -1,5 +1,6 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import { customElement, property, state } from 'lit/decorators.js';
+import { messageOf } from '../src/errors.ts';
 import type { RememberedFiles } from '../src/index.ts';
 import { formatBytes } from '../src/ui/format.ts';
 import { type Choice, fromFiles } from './choice.ts';
@@ -257,10 +258,6 @@ interface PickerWindow extends Window {
     multiple: boolean;
     types: readonly { description: string; accept: Record<string, readonly string[]> }[];
   }): Promise<FileSystemFileHandle[]>;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 function isAddress(text: string): boolean {

@@ -1,10 +1,12 @@
+import type { StoreKind } from '../src/index.ts';
+
 /**
  * What the page remembers between visits. In localStorage, not IndexedDB: it is a few words, and the theme must be known
  * before the first paint.
  */
 export interface Settings {
   /** Where models are kept that are not stored yet. */
-  store: 'indexeddb' | 'opfs';
+  store: Exclude<StoreKind, 'none'>;
   theme: 'light' | 'dark' | 'system';
   /** Addresses that were loaded, latest first. */
   recent: string[];

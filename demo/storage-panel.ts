@@ -1,5 +1,6 @@
 import { html, nothing } from 'lit';
 import { customElement, property, state } from 'lit/decorators.js';
+import { messageOf } from '../src/errors.ts';
 import type { StoredFile } from '../src/index.ts';
 import { PageElement } from './element.ts';
 import { fileName } from './file-name.ts';
@@ -20,8 +21,7 @@ export class StoragePanel extends PageElement {
 
   protected override render() {
     if (this.error) {
-      const message = this.error instanceof Error ? this.error.message : String(this.error);
-      return html`<p class="notice" role="alert"><b>${strings.storageFailed}.</b> ${message}</p>`;
+      return html`<p class="notice" role="alert"><b>${strings.storageFailed}.</b> ${messageOf(this.error)}</p>`;
     }
     return html`
       ${this.files.length === 0 ? html`<p class="quiet">${strings.storageEmpty}</p>` : nothing}

@@ -2,34 +2,20 @@
  * The trained model that ships with the page: on questions that its training never saw, the library gives the words of the
  * reference, and the page gives sensible answers. Questions and the reference's answers: `tools/tiny-model/evaluate.py`.
  */
-import { readFile } from 'node:fs/promises';
 import { expect, type Page, test } from 'playwright/test';
 import type * as Library from '../src/index.ts';
+import { CONTEXT, LONGEST_ANSWER, pictureOf, type Question, readQuestions } from '../tools/tiny-model/questions.mjs';
 import { choose, drop, expectAttached, mediaFigure, paste, type TestFile } from './attach.ts';
 import { answers, composer, expectReady, openDemo, statusLine, thinkingOff } from './demo-page.ts';
 
-interface Question {
-  category: string;
-  key: string;
-  thinking: boolean;
-  messages: Library.ChatMessage[];
-  tools: Library.Tool[];
-  /** What a right answer has. */
-  expect: string[];
-  /** Of the reference with the file of that name, greedy: thought, answer and calls as the model writes them. */
-  answers: Record<string, string>;
-}
-
 const MODELS = { 'tiny.gguf': '/models/tiny.gguf', 'tiny-q4_k_m.gguf': '/fixtures/models/tiny-q4_k_m.gguf' };
 const TOWER = '/models/tiny-mmproj.gguf';
-const CONTEXT = 2048;
 /** So many answers of a file may part from the reference's, where two tokens are near a tie. */
 const MAY_DIFFER = 1;
 /** By category, of answers that are right; 0.95 where nothing stands. */
 const RIGHT: Record<string, number> = { arithmetic: 0.9, images: 0.9, talk: 0.85, outside: 0.85 };
 
-const lines = (await readFile('fixtures/tiny/questions.jsonl', 'utf8')).trim().split('\n');
-const questions: Question[] = lines.map((line) => JSON.parse(line));
+const questions = await readQuestions('fixtures/tiny/questions.jsonl');
 
 for (const [i, [name, model]] of Object.entries(MODELS).entries()) {
   // A third of them each, others for each: answers take minutes on a software adapter.
@@ -49,7 +35,7 @@ for (const [i, [name, model]] of Object.entries(MODELS).entries()) {
     const byCategory = new Map<string, { asked: number; right: number }>();
     for (const question of asked) {
       const written = await ask(page, question);
-      const reference = afterThought(question.answers[name]);
+      const reference = afterThought(answerOf(question, name));
       if (written !== reference) different.push(`${question.key}: ${written} instead of ${reference}`);
       const count = byCategory.get(question.category) ?? { asked: 0, right: 0 };
       count.asked += 1;
@@ -58,7 +44,7 @@ for (const [i, [name, model]] of Object.entries(MODELS).entries()) {
     }
     expect(different.length, different.join('\n')).toBeLessThanOrEqual(MAY_DIFFER);
     for (const [category, { asked, right }] of byCategory) {
-      // Some right answers more or less among few questions say little: the table in docs/tiny-model.md has hundreds.
+      // Some right answers more or less among few questions say little: the table in docs/tiny-model-evaluation.md has hundreds.
       expect(right, `right of ${asked} about ${category}`).toBeGreaterThanOrEqual(
         Math.floor((RIGHT[category] ?? 0.95) * asked),
       );
@@ -73,7 +59,7 @@ async function ask(page: Page, { messages, tools, thinking }: Question): Promise
     tools: tools.length > 0 ? tools : null,
     enable_thinking: thinking,
     temperature: 0,
-    max_completion_tokens: 160,
+    max_completion_tokens: LONGEST_ANSWER,
   };
   const message = await page.evaluate(async (json) => {
     const request: Library.ChatCompletionRequest & { stream?: false } = JSON.parse(json);
@@ -86,6 +72,13 @@ async function ask(page: Page, { messages, tools, thinking }: Question): Promise
     return `<tool_call>\n<function=${name}>\n${parameters.join('')}</function>\n</tool_call>`;
   });
   return [message.content ?? '', ...calls].filter(Boolean).join('\n\n').trim();
+}
+
+/** The reference's. */
+function answerOf({ key, answers }: Question, model: string): string {
+  const answer = answers?.[model];
+  if (answer === undefined) throw new Error(`${key} has no answer of ${model}`);
+  return answer;
 }
 
 const afterThought = (written: string): string => written.split('</think>').at(-1)?.trim() ?? '';
@@ -145,16 +138,15 @@ function scenes(): Scene[] {
     questions
       .filter(({ category }) => category === 'images')
       // It mistakes one in ten; the table of answers counts those.
-      .filter(({ expect, answers }) => expect.every((part) => answers['tiny.gguf'].includes(part)))
-      .map(({ key, messages }): Scene => {
+      .filter((question) => question.expect.every((part) => answerOf(question, 'tiny.gguf').includes(part)))
+      .map((question): Scene => {
         // scene|yellow triangle 1|green circle 2: colour, kind and place of each.
-        const shapes = key
+        const shapes = question.key
           .split('|')
           .slice(1)
           .map((shape) => shape.split(' '));
-        const [, base64] = JSON.stringify(messages).match(/data:image\/png;base64,([^"]+)/)!;
         return {
-          file: { name: 'shapes.png', mimeType: 'image/png', buffer: Buffer.from(base64, 'base64') },
+          file: pictureOf(question),
           shapes: shapes.map(([colour, kind]) => ({ colour, kind })),
         };
       })

@@ -127,6 +127,7 @@ test('the page remembers which tower goes with a model', async ({ page }) => {
     'true',
   );
   await page.locator('.sidebar').getByRole('button', { name: 'talker' }).click();
+  await expect.poll(() => new URL(page.url()).searchParams.get('model')).toBe(server.url(MODEL));
   await expectReady(page);
   await expect(page.getByRole('button', { name: 'Attach pictures or videos' })).toHaveAttribute(
     'aria-disabled',

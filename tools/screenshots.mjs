@@ -3,11 +3,11 @@
  * docs/screenshots/.
  */
 import { mkdirSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { argv } from 'node:process';
 import { chromium } from 'playwright';
 import { BROWSER_REMEDY, findBrowser, launchOptions } from './browser.mjs';
 import { serve } from './serve.mjs';
+import { pictureOf, readQuestions } from './tiny-model/questions.mjs';
 
 const FOLDER = 'docs/screenshots';
 const READY = 'The tiny model is ready';
@@ -123,10 +123,10 @@ async function ask(/** @type {Page} */ page, /** @type {string} */ text) {
 
 /** The first picture of the held-out questions that has several shapes. */
 async function shapes() {
-  const lines = (await readFile('fixtures/tiny/questions.jsonl', 'utf8')).split('\n');
-  const line = lines.find((line) => /"scene(\|[a-z]+ [a-z]+ \d){2,3}"/.test(line));
-  const [, base64] = line?.match(/data:image\/png;base64,([^"]+)/) ?? ['', ''];
-  return { name: 'shapes.png', mimeType: 'image/png', buffer: Buffer.from(base64, 'base64') };
+  const questions = await readQuestions('fixtures/tiny/questions.jsonl');
+  const question = questions.find(({ key }) => /^scene(\|[a-z]+ [a-z]+ \d){2,3}$/.test(key));
+  if (question === undefined) throw new Error('No question is about several shapes.');
+  return pictureOf(question);
 }
 
 /** A model of random weights with a vision tower. */

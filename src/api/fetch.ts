@@ -3,7 +3,7 @@
  * or answer with it from a service worker or a server of your own.
  */
 import type { ModelInfo } from '../engine/types.ts';
-import { QwenError, throwIfAborted } from '../errors.ts';
+import { messageOf, QwenError, throwIfAborted } from '../errors.ts';
 import type { Creator } from './engine.ts';
 import type {
   ChatCompletion,
@@ -206,10 +206,6 @@ function errorBody(error: unknown): { status: number; body: ApiErrorBody } {
   }
   if (error instanceof Error && error.name === 'AbortError') return told(CLIENT_CLOSED_REQUEST, 'aborted');
   return told(500, null);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** Of a whole address, or of a path that a page would resolve. */

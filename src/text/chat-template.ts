@@ -11,7 +11,7 @@
  * guarded. Everywhere else user-defined tokens are guarded too.
  */
 import { Template } from '@huggingface/jinja';
-import { QwenError } from '../errors.ts';
+import { messageOf, QwenError } from '../errors.ts';
 import type { GgufMetadata } from '../weights/types.ts';
 import type { SpecialTokens } from './tokenizer.ts';
 
@@ -165,8 +165,4 @@ function unusedCharacter(source: string, input: TemplateInput): string {
     'The messages use every private-use character (U+E000 to U+F8FF); one must be left free. Remove some of them.',
     { param: 'messages' },
   );
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

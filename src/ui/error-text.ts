@@ -1,4 +1,5 @@
 /** What is said of an error. Errors are known by their `code`, not their class: the engine may come from another bundle. */
+import { messageOf } from '../errors.ts';
 import { errorTitles, strings } from './strings.ts';
 
 export interface ErrorText {
@@ -16,7 +17,6 @@ export function errorCode(error: unknown): string | undefined {
 export function describeError(error: unknown): ErrorText {
   const code = errorCode(error);
   const { file, status, param, cause } = (error ?? {}) as Record<string, unknown>;
-  const message = error instanceof Error ? error.message : String(error);
   const { errorFacts } = strings;
   const facts: Array<readonly [string, unknown]> = [
     [errorFacts.code, code ?? (error instanceof Error ? error.name : undefined)],
@@ -27,7 +27,7 @@ export function describeError(error: unknown): ErrorText {
   ];
   return {
     title: code && code in errorTitles ? errorTitles[code as keyof typeof errorTitles] : strings.unknownError,
-    message,
+    message: messageOf(error),
     facts: facts.flatMap(([name, value]) =>
       value === undefined || value === '' ? [] : [[name, String(value)] as const],
     ),

@@ -1,4 +1,5 @@
 /** What the model may do in a conversation: functions of the page, run when it asks for them. */
+import { messageOf } from '../errors.ts';
 import type { ChatToolCall } from './chat-engine.ts';
 
 /** A tool of `<qwen-chat>`. */
@@ -39,7 +40,7 @@ export async function runTool(call: ToolRun, tools: readonly ChatTool[], signal:
     return { ...call, state: 'done', result: text ?? '' };
   } catch (error) {
     if (signal.aborted) return { ...call, state: 'not-run', result: NOT_RUN };
-    return { ...call, state: 'failed', result: `Error: ${error instanceof Error ? error.message : String(error)}` };
+    return { ...call, state: 'failed', result: `Error: ${messageOf(error)}` };
   }
 }
 

@@ -6,7 +6,7 @@
  * disagree with them, and two tabs that download the same file only write the same values twice.
  */
 import { createStore, del, entries, get, set, type UseStore } from 'idb-keyval';
-import { QwenError } from '../errors.ts';
+import { messageOf, QwenError } from '../errors.ts';
 import { freeBytes, isQuotaError, quotaExceeded, requestPersistence, storeWork } from './quota.ts';
 import {
   bytesOfChunks,
@@ -192,10 +192,9 @@ function available<T>(work: Promise<T>): Promise<T> {
 }
 
 function unavailable(cause: unknown): QwenError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
   return new QwenError(
     'store-unavailable',
-    `This browser's IndexedDB cannot be used (${reason}). Leave private browsing, allow this site to store data, close its other tabs, or load with store: 'none'.`,
+    `This browser's IndexedDB cannot be used (${messageOf(cause)}). Leave private browsing, allow this site to store data, close its other tabs, or load with store: 'none'.`,
     { cause },
   );
 }

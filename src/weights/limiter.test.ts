@@ -62,16 +62,20 @@ test('urgent tasks have places of their own', async () => {
   await Promise.all(all);
 });
 
+/** A background task that gives way after its first part. */
+const pausing = (limiter: Limiter, first: ReturnType<typeof task>, rest: () => void) =>
+  limiter.run(async () => {
+    await first.run();
+    await limiter.giveWay(() => 'background');
+    rest();
+  });
+
 test('a long task gives way while something more urgent is under way', async () => {
   const limiter = new Limiter(2);
   const long = task();
   const urgent = task();
   const events: string[] = [];
-  const background = limiter.run(async () => {
-    await long.run();
-    await limiter.giveWay(() => 'background');
-    events.push('background goes on');
-  });
+  const background = pausing(limiter, long, () => events.push('background goes on'));
   const jump = limiter.run(urgent.run, { priority: () => 'urgent' }).then(() => events.push('urgent done'));
   long.finish();
   await turn();
@@ -85,11 +89,7 @@ test('a long task does not give way to one that waits for its place', async () =
   const limiter = new Limiter(1, 2);
   const long = task();
   const order: string[] = [];
-  const background = limiter.run(async () => {
-    await long.run();
-    await limiter.giveWay(() => 'background');
-    order.push('background');
-  });
+  const background = pausing(limiter, long, () => order.push('background'));
   await turn();
   const waiting = limiter.run(async () => void order.push('prefetch'), { priority: () => 'prefetch' });
   long.finish();

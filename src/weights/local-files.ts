@@ -3,7 +3,8 @@
  * permission to read through it may not, and is asked for again in a click.
  */
 import { createStore, del, entries, set, type UseStore } from 'idb-keyval';
-import { QwenError } from '../errors.ts';
+import { messageOf, QwenError } from '../errors.ts';
+import { isTower } from './tower-name.ts';
 
 /** A model whose files were picked earlier. */
 export interface RememberedFiles {
@@ -38,7 +39,7 @@ function handles(): UseStore {
 export async function rememberFiles(files: FileSystemFileHandle | readonly FileSystemFileHandle[]): Promise<string> {
   const all = (Array.isArray(files) ? files : [files]) as readonly FileSystemFileHandle[];
   // Vision towers last: different models come with towers of the same name.
-  const order = ({ name }: FileSystemFileHandle) => `${/mmproj/i.test(name) ? 1 : 0}${name}`;
+  const order = ({ name }: FileSystemFileHandle) => `${isTower(name) ? 1 : 0}${name}`;
   const sorted = [...all].sort((a, b) => (order(a) < order(b) ? -1 : 1));
   if (sorted.length === 0) throw new QwenError('invalid-request', 'There is no file to remember.', { param: 'files' });
   await available(set(sorted[0].name, sorted, handles()));
@@ -123,7 +124,7 @@ async function available<T>(work: Promise<T>): Promise<T> {
 function unavailable(cause: unknown): QwenError {
   return new QwenError(
     'store-unavailable',
-    `This browser does not remember files (${cause instanceof Error ? cause.message : String(cause)}). Leave private browsing, or pick them at every visit.`,
+    `This browser does not remember files (${messageOf(cause)}). Leave private browsing, or pick them at every visit.`,
     { cause },
   );
 }

@@ -8,7 +8,7 @@
  */
 import { type Remote, transfer, wrap } from 'comlink';
 import { createStore, del, entries, get, set, type UseStore, update } from 'idb-keyval';
-import { QwenError } from '../errors.ts';
+import { messageOf, QwenError } from '../errors.ts';
 import { OPFS_FOLDER, type OpfsFiles, RELEASE_CHANNEL } from './opfs-files.ts';
 import { freeBytes, isQuotaError, quotaExceeded, requestPersistence, storeWork } from './quota.ts';
 import {
@@ -287,10 +287,9 @@ function available<T>(work: Promise<T>): Promise<T> {
 }
 
 function unavailable(cause: unknown): QwenError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
   return new QwenError(
     'store-unavailable',
-    `This browser's private file system (OPFS) cannot be used (${reason}). Leave private browsing, allow this site to store data, or load with store: 'indexeddb' or 'none'.`,
+    `This browser's private file system (OPFS) cannot be used (${messageOf(cause)}). Leave private browsing, allow this site to store data, or load with store: 'indexeddb' or 'none'.`,
     { cause },
   );
 }

@@ -286,8 +286,9 @@ def fact_value(rng: random.Random, fact: domain.Fact, held_out: bool) -> tuple[s
         value = invented(rng)
     elif fact.values and not held_out and rng.random() < 0.5:
         # Nonsense, so that the model reads what it was told and does not guess what fits.
-        others = [value for other in domain.FACTS for value in other.values or ()]
-        value = rng.choice((rng.choice(others), rng.choice(others), rng.choice(domain.WORDS), invented(rng).lower()))
+        value = rng.choice(
+            (rng.choice(domain.VALUES), rng.choice(domain.VALUES), rng.choice(domain.WORDS), invented(rng).lower())
+        )
     elif fact.values:
         value = rng.choice(fact.values)
     else:

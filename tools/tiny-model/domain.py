@@ -287,6 +287,8 @@ FACTS: tuple[Fact, ...] = (
          ("Where do we meet?", "Where is the meeting?"), "The meeting is in {}.", "where the meeting is", tuple(CITIES)),
 )  # fmt: skip
 
+VALUES = [value for fact in FACTS for value in fact.values or ()]
+"""Of all kinds of facts."""
 ANYTHING_GOES = ("name", "home", "pet", "friend", "meeting", "password")
 """Kinds of facts whose value may be a word that nobody has heard of."""
 ONSETS = "b bl br c ch d dr f fl g gr h j k kr l m n p pr qu r s sh sk st t th tr v w y z".split()

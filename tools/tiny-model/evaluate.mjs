@@ -8,24 +8,11 @@
  *
  * Beside llama.cpp: llama.mjs.
  */
-import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-
-const LONGEST_ANSWER = 160; // tokens
-const CONTEXT = 2048; // tokens; the longest question has some 1000
+import { CONTEXT, LONGEST_ANSWER, readQuestions } from './questions.mjs';
 
 /**
- * @typedef {{ name: string, arguments: Record<string, string> }} Call
- * @typedef {object} Question
- * @property {string} category
- * @property {string} key What it turns on.
- * @property {boolean} thinking
- * @property {import('../../src/index.ts').ChatMessage[]} messages
- * @property {import('../../src/index.ts').Tool[]} tools
- * @property {string} prompt
- * @property {string[]} expect Texts that a right answer has after its thought.
- * @property {Call | null} call
- *
+ * @typedef {import('./questions.mjs').Question} Question
  * @typedef {{ text: string, right: boolean }} Answer
  * @typedef {{ ask(question: Question): Promise<Answer>, close(): Promise<void> }} Answerer
  */
@@ -42,8 +29,7 @@ if (!file || !model) throw new Error('Name a file of questions and a model.');
 const answerer = await inChromium(model, mmproj);
 /** @type {Map<string, { asked: number, right: number }>} */
 const table = new Map();
-for (const line of (await readFile(file, 'utf8')).trim().split('\n')) {
-  const question = /** @type {Question} */ (JSON.parse(line));
+for (const question of await readQuestions(file)) {
   if (question.category === 'images' && !mmproj) continue;
   const { text, right } = await answerer.ask(question);
   const row = table.get(question.category) ?? { asked: 0, right: 0 };

@@ -7,12 +7,9 @@
  *
  * FOLDER has node-llama-cpp in its node_modules; this project does without it otherwise.
  */
-import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, resolve } from 'node:path';
-
-const LONGEST_ANSWER = 160; // tokens
-const CONTEXT = 2048; // tokens
+import { CONTEXT, LONGEST_ANSWER, readQuestions } from './questions.mjs';
 
 const [file, model, folder] = process.argv.slice(2);
 if (!file || !model || !folder)
@@ -28,9 +25,7 @@ const sequence = context.getSequence();
 
 /** @type {Map<string, { asked: number, same: number }>} */
 const table = new Map();
-for (const line of (await readFile(file, 'utf8')).trim().split('\n')) {
-  /** @type {{ category: string, key: string, prompt: string, answers: Record<string, string> }} */
-  const { category, key, prompt, answers } = JSON.parse(line);
+for (const { category, key, prompt, answers } of await readQuestions(file)) {
   if (category === 'images') continue;
   const ids = [];
   for await (const id of sequence.evaluate(loaded.tokenize(prompt, true), { temperature: 0 })) {
@@ -39,7 +34,8 @@ for (const line of (await readFile(file, 'utf8')).trim().split('\n')) {
   }
   await sequence.clearHistory();
   const text = loaded.detokenize(ids, true).trim();
-  const reference = answers[basename(model)].trim();
+  const reference = answers?.[basename(model)]?.trim();
+  if (reference === undefined) throw new Error(`${file} has no answers of ${basename(model)}`);
   const row = table.get(category) ?? { asked: 0, same: 0 };
   table.set(category, { asked: row.asked + 1, same: row.same + Number(text === reference) });
   if (text !== reference) console.error(`${key}: ${JSON.stringify(text)} instead of ${JSON.stringify(reference)}`);

@@ -1,0 +1,4 @@
+/** Published vision towers have `mmproj` in their names. */
+export function isTower(name: string): boolean {
+  return /mmproj/i.test(name);
+}
