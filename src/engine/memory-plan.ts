@@ -114,7 +114,7 @@ class Rehearsal {
     const loader = new TensorLoader(gpu, this.weights);
     const shape = { layers: config.layers.length, experts: config.ffn.kind === 'moe' ? config.ffn.experts : 0 };
     const room = { slots, policy: createPolicy('lru', shape), early: true };
-    const model = allocateTextModel(loader, config, room);
+    const model = allocateTextModel(loader, config, { room });
     loader.rehearse();
     const modelBytes = gpu.bytes;
     const stackBytes = model.layers.reduce((sum, { ffn }) => {
