@@ -9,7 +9,7 @@ const GPU_TESTS = 'src/{gpu,kernels,model,experts,engine}/**/*.test.ts';
 const BROWSER_TESTS = 'src/**/*.browser.test.ts';
 
 /** Minutes on SwiftShader, for bookkeeping that no adapter changes: in Node only, where there is an adapter. */
-const NODE_IF_POSSIBLE = ['prefix-cache', 'full-width', 'memory-plan', 'streaming'].map(
+const NODE_IF_POSSIBLE = ['prefix-cache', 'full-width', 'memory-plan', 'streaming', 'drafting'].map(
   (name) => `src/engine/${name}.test.ts`,
 );
 

@@ -58,9 +58,7 @@ export class Foresight {
     } finally {
       this.#asking = false;
     }
-    await Promise.all(
-      foretold.map((ids, i) => (isPassed(first + i) ? undefined : experts.prefetch(first + i, ids))),
-    );
+    await Promise.all(foretold.map((ids, i) => (isPassed(first + i) ? undefined : experts.prefetch(first + i, ids))));
   }
 
   dispose(): void {

@@ -1,7 +1,7 @@
 import type { ExpertResidency } from '../experts/index.ts';
 import type { Gpu, GpuBuffer, Profiler, Program } from '../gpu/index.ts';
 import { productsMark, routedMark } from '../model/decoder.ts';
-import { Readback } from './readback.ts';
+import type { Readback } from './readback.ts';
 import { HALT_AT, STEP_BYTES } from './step-buffer.ts';
 
 /** A program of a pass, and what is copied behind it. */

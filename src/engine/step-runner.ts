@@ -323,7 +323,8 @@ export class StepRunner {
     this.#scratch.dispose();
     this.#mtp?.dispose();
     this.#foresight?.dispose();
-    for (const buffer of [this.#step, this.#logits, this.#penalties, ...this.#outputs, this.#readback]) buffer.dispose();
+    for (const buffer of [this.#step, this.#logits, this.#penalties, ...this.#outputs, this.#readback])
+      buffer.dispose();
   }
 
   /**
@@ -561,10 +562,7 @@ export class StepRunner {
   /** Logits of `count` rows, and where they are read back to. */
   #createLogitRows(count: number): [rows: GpuBuffer, readback: GpuBuffer] {
     const bytes = count * this.#model.config.vocabulary * 4;
-    return [
-      this.#gpu.createBuffer('logit rows', bytes),
-      createReadback(this.#gpu, 'logit rows readback', bytes),
-    ];
+    return [this.#gpu.createBuffer('logit rows', bytes), createReadback(this.#gpu, 'logit rows readback', bytes)];
   }
 
   async #logitRows(first: number, count: number): Promise<Float32Array<ArrayBuffer>> {

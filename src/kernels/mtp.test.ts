@@ -48,7 +48,11 @@ test.each([
   { title: 'negative values', values: [-9, -1e30, -2], expected: 2 },
   { title: 'masked values', values: [-Infinity, -Infinity, -7], expected: 2 },
   { title: 'no number at all', values: [Number.NaN, Number.NaN], expected: 0 },
-  { title: 'equals in two segments', values: [...new Array(4099).fill(0), 1, ...new Array(3000).fill(0), 1], expected: 4099 },
+  {
+    title: 'equals in two segments',
+    values: [...new Array(4099).fill(0), 1, ...new Array(3000).fill(0), 1],
+    expected: 4099,
+  },
   { title: 'the end of a vocabulary of odd size', values: [...randomNormal(1, 10_000), 99], expected: 10_000 },
 ])('finds the largest: $title', async ({ values, expected }) => {
   const index = buffers.output(1);

@@ -154,7 +154,9 @@ export function allocateTextModel(
     };
   };
   const layers = config.layers.map(layer);
-  const mtp = wantsMtp ? mtpBlock(loader, layer('attention', count), count, { embedding, outputNorm, output }) : undefined;
+  const mtp = wantsMtp
+    ? mtpBlock(loader, layer('attention', count), count, { embedding, outputNorm, output })
+    : undefined;
   const residency = experts?.residency();
   const dispose = () => {
     residency?.close();
