@@ -9,7 +9,7 @@ const GPU_TESTS = 'src/{gpu,kernels,model,experts,engine}/**/*.test.ts';
 const BROWSER_TESTS = 'src/**/*.browser.test.ts';
 
 /** Minutes on SwiftShader, for bookkeeping that no adapter changes: in Node only, where there is an adapter. */
-const NODE_IF_POSSIBLE = ['prefix-cache', 'full-width', 'memory-plan', 'streaming', 'drafting'].map(
+const NODE_IF_POSSIBLE = ['prefix-cache', 'full-width', 'memory-plan', 'streaming'].map(
   (name) => `src/engine/${name}.test.ts`,
 );
 
@@ -19,6 +19,9 @@ declare module 'vitest' {
     alsoInNode: boolean;
   }
 }
+
+/** Tests that make their own models, by programs for Node. */
+const NODE_ONLY = ['src/engine/drafting.test.ts'];
 
 const [adapter, browser] = await Promise.all([findDawnAdapter(), findBrowser()]);
 if (f16Required() && !adapter?.f16) throw new Error(`No adapter with shader-f16 for the f16 kernels. ${F16_REMEDY}`);
@@ -57,7 +60,7 @@ if (browser !== undefined) {
     test: {
       name: 'chromium',
       include: [GPU_TESTS, BROWSER_TESTS],
-      exclude: adapter === undefined ? [] : NODE_IF_POSSIBLE,
+      exclude: [...NODE_ONLY, ...(adapter === undefined ? [] : NODE_IF_POSSIBLE)],
       provide: { alsoInNode: adapter !== undefined },
       testTimeout: 300_000,
       hookTimeout: 300_000,
