@@ -9,6 +9,7 @@ import { watchGpu } from '../../tools/testing/watched-gpu.ts';
 import { QwenError } from '../errors.ts';
 import { createPolicy } from '../experts/index.ts';
 import { Recorder } from '../gpu/index.ts';
+import { Engine } from '../index.ts';
 import type { CandidateList } from '../kernels/candidates.ts';
 import { readConfig } from '../model/config.ts';
 import { decoder, type Pass } from '../model/decoder.ts';
@@ -387,6 +388,36 @@ describe('with experts, also in the MTP block', () => {
     expect(model.experts!.shelves).toHaveLength(5);
     expect(misses > 0).toBe(slots !== undefined);
     dispose();
+  });
+
+  test('the plan counts the block, its slots and the states, and is kept', async () => {
+    const options = { gpu: await testGpu(), contextLength: 300, precision: 'f32' } as const;
+    const [without, planned] = await Promise.all(
+      [0, 2].map((draftTokens) => Engine.plan(file, { ...options, draftTokens })),
+    );
+    expect(without.slots).toEqual(Array(4).fill(9));
+    expect(planned.slots).toEqual(Array(5).fill(9));
+    // Two more states of three DeltaNet layers, a cache, and the hidden states that wait.
+    const state = 4 * (3 * 6 * 128 + 2 * 128 * 128);
+    const cache = 2 * 4 * 256 * 300;
+    expect(planned.contextBytes - without.contextBytes).toBe(2 * 3 * state + cache + 256 * 128 * 4);
+
+    const load = {
+      ...options,
+      model: file,
+      store: 'none',
+      draftTokens: 2,
+      gpuMemoryBytes: planned.minimumBytes,
+    } as const;
+    const { model } = await loadTokenModel(load);
+    expect(model.stats().expertSlots).toBe(5 * 3);
+    const asked = { maxTokens: 12, stopIds: new Set<number>(), sampling: GREEDY_SAMPLING };
+    for await (const { id } of model.generate(tokens(270), asked)) expect(id).toBeLessThan(757);
+    const { peakGpuBytes, draftedTokens } = model.stats();
+    expect(draftedTokens).toBeGreaterThan(0);
+    expect(peakGpuBytes).toBeLessThanOrEqual(planned.minimumBytes);
+    expect(peakGpuBytes).toBeGreaterThan(0.7 * planned.minimumBytes);
+    await model.dispose();
   });
 
   test.each([
