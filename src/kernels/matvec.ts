@@ -20,6 +20,9 @@ export interface MatvecOptions {
   shape?: MatvecShape;
 }
 
+/** Rows of x that a program which runs often multiplies together, reading each weight once: a variant for each number of them. */
+const MOST_TOGETHER = 4;
+
 /** One x row per routed pair (token, choice), and the slot of the expert it goes to. */
 export interface Routed {
   /** `[pairs]` u32: slot of each pair's expert. */
@@ -29,16 +32,21 @@ export interface Routed {
   xShare: number;
 }
 
-export function matvecShape({ capabilities }: Gpu): MatvecShape {
+/** @param tokens multiplied together */
+export function matvecShape({ capabilities }: Gpu, tokens = 1): MatvecShape {
   const { subgroups, subgroupMinSize, subgroupMaxSize } = capabilities;
   // Narrow subgroups are software adapters, which like few, fat lanes (docs/measurements/matvec.md).
-  if (subgroups && subgroupMaxSize <= 8) return { lanes: subgroupMinSize, rows: 16 };
+  // All is unrolled, and their compilers take the longer the more sums there are.
+  if (subgroups && subgroupMaxSize <= 8) {
+    return { lanes: subgroupMinSize, rows: 16 / 2 ** Math.ceil(Math.log2(tokens)) };
+  }
   // Where the width is known only to lie between, say, 4 and 64, the workgroup sum serves any.
   return { lanes: subgroupMinSize >= 16 ? subgroupMinSize : 32, rows: 4 };
 }
 
 /**
- * `y[t] = W · x[t]` for a few rows of x: the product of decoding, bound by the bytes of W.
+ * `y[t] = W · x[t]` for a few rows of x: the product of decoding, bound by the bytes of W. Each row's bits are the same,
+ * however many there are.
  * @param x `[tokens, columns]` f32
  * @param y `[tokens, rows]` f32
  */
@@ -48,14 +56,16 @@ export function matvec(
   x: Bindable,
   y: Bindable,
   tokens: number,
-  { accumulate = false, stride = w.rows, offset = 0, shape = matvecShape(rec.gpu) }: MatvecOptions = {},
+  { accumulate = false, stride = w.rows, offset = 0, ...options }: MatvecOptions = {},
 ): void {
+  const together = rec.often && tokens <= MOST_TOGETHER ? tokens : 1;
+  const { shape = matvecShape(rec.gpu, together) } = options;
   for (const part of w.parts) {
     rec.dispatch(
-      variant(rec.gpu, w, shape, false),
+      variant(rec.gpu, w, shape, { experts: false, tokens: together }),
       { ...w.bindings(part), activations: x, products: y },
       productParams(w, part, { tokens, accumulate, stride, offset }),
-      foldGrid(rec.gpu, Math.ceil(part.count / shape.rows), tokens),
+      foldGrid(rec.gpu, Math.ceil(part.count / shape.rows), tokens / together),
       { weights: w.label, weightBytes: (w.bytes * part.count) / w.rows },
     );
   }
@@ -76,7 +86,7 @@ export function expertMatvec(
 ): void {
   for (const part of w.parts) {
     rec.dispatch(
-      variant(rec.gpu, w, shape, true),
+      variant(rec.gpu, w, shape, { experts: true, tokens: 1 }),
       { ...w.bindings(part), activations: x, products: y, slots },
       expertProductParams(w, part, { pairs, xShare }),
       foldGrid(rec.gpu, Math.ceil(w.rows / shape.rows), pairs),
@@ -89,8 +99,8 @@ function variant(
   { capabilities }: Gpu,
   w: WeightMatrix,
   { lanes, rows }: MatvecShape,
-  experts: boolean,
+  { experts, tokens }: { experts: boolean; tokens: number },
 ): ShaderVariant {
   const subgroups = capabilities.subgroups && lanes <= capabilities.subgroupMinSize;
-  return { name: 'matvec', ...w.variant, conditions: { subgroups, experts }, constants: { LANES: lanes, ROWS: rows } };
+  return { name: 'matvec', ...w.variant, conditions: { subgroups, experts }, constants: { LANES: lanes, ROWS: rows, TOKENS: tokens } };
 }
