@@ -2,35 +2,13 @@
 import { expect, type Page, test } from 'playwright/test';
 import type { QwenChat } from '../src/ui/qwen-chat.ts';
 import { expectAccessible, OF_PAGES } from './accessible.ts';
-import { type Script, scriptedEngine } from './scripted-engine.ts';
+import { ask, composer, open, said } from './chat-alone.ts';
 
 const answer = [
   'A **hash table** keeps pairs. See [more](https://more.example/).\n\n## Steps\n\n1. hash\n2. look\n\n',
   '```python\ndef put(key, value):\n    buckets[hash(key) % len(buckets)].append((key, value))  # a line that is too long for a phone\n```\n\n',
   '| Operation | Average |\n|---|--:|\n| lookup | O(1) |\n\nDone.',
 ].join('');
-
-/** Text in the conversation itself; the live region repeats it for screen readers. */
-const said = (page: Page, text: string) => page.getByRole('log').getByText(text, { exact: true });
-const composer = (page: Page) => page.getByRole('textbox', { name: 'Message' });
-
-/** Opens the element with an engine that answers by these scripts, or with none. */
-async function open(page: Page, ...scripts: Script[]): Promise<void> {
-  await page.goto('/e2e/ui.html');
-  await page.waitForFunction(() => customElements.get('qwen-chat') !== undefined);
-  await page.addScriptTag({ content: `window.scriptedEngine = ${scriptedEngine.toString()}` });
-  if (scripts.length === 0) return;
-  await page.evaluate((given) => {
-    const { scriptedEngine: make } = window as unknown as { scriptedEngine: typeof scriptedEngine };
-    (document.querySelector('qwen-chat') as QwenChat).engine = make(...given);
-  }, scripts);
-  await expect(page.getByText('Qwen3.5-9B is ready', { exact: true })).toBeVisible();
-}
-
-async function ask(page: Page, text: string): Promise<void> {
-  await composer(page).fill(text);
-  await composer(page).press('Enter');
-}
 
 test('an answer streams as Markdown, with thinking folded above it', async ({ page }) => {
   await open(page, { think: 'First **think**.', say: answer });

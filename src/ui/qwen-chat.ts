@@ -94,6 +94,11 @@ export class QwenChat extends LitElement {
   @property({ attribute: false }) tools: readonly ChatTool[] = [];
   /** Most times in a row that the model gets results of tools before an answer ends. */
   @property({ attribute: 'max-tool-steps', type: Number }) maxToolSteps = 8;
+  /**
+   * Address of the page in which previews of HTML run, for a site whose Content-Security-Policy forbids inline scripts: a
+   * copy of `preview-page.html` from the package. By default it is written into the frame.
+   */
+  @property({ attribute: 'preview-page' }) previewPage?: string;
   /** Load only when `load()` is called. */
   @property({ type: Boolean }) manual = false;
   /** Show the figures of the last answer. The reader can switch it. */

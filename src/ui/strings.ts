@@ -147,7 +147,17 @@ export const strings = {
   code: 'Code',
   plainText: 'text',
   copyCode: 'Copy code',
+  preview: 'Preview',
+  hidePreview: 'Hide preview',
+  previewTitle: 'Preview of the code, without network and apart from this page',
+  previewWaiting: 'The preview begins when the code is complete.',
+  previewSize: 'Height of the preview',
+  previewReload: 'Run again',
+  fullScreen: 'Full screen',
   table: 'Table',
+  formula: 'Formula',
+  taskDone: 'Done:',
+  taskOpen: 'Open:',
   image: 'Image',
 
   // Speech
