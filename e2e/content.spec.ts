@@ -48,6 +48,7 @@ const breakout = `<!doctype html>
     await attempt('socket', () => new Promise((done, fail) => { const s = new WebSocket(here.replace('http', 'ws') + '/leak-socket'); s.onopen = done; s.onerror = fail; }));
     await attempt('events', () => new Promise((done, fail) => { const s = new EventSource(here + '/leak-events'); s.onopen = done; s.onerror = fail; }));
     await attempt('worker', () => new Promise((done, fail) => { const w = new Worker(URL.createObjectURL(new Blob(['postMessage(1)']))); w.onmessage = done; w.onerror = fail; }));
+    await attempt('rtc', () => new RTCPeerConnection().createDataChannel('x'));
     await attempt('open', () => window.open(here + '/leak-open') !== null);
     await attempt('popup', () => (document.getElementById('blank').click(), false));
     await attempt('topLink', () => (document.getElementById('top').click(), false));

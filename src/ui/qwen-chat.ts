@@ -298,6 +298,7 @@ export class QwenChat extends LitElement {
         @chat-stop-loading=${() => this.loader.stop()}
         @chat-regenerate=${this.on('chat-regenerate', (id) => this.answerAgain(id))}
         @chat-continue=${() => this.run((engine, options) => this.talk.goOn(engine, options))}
+        @chat-larger-context=${() => this.enlargeContext()}
         @chat-forget=${() => this.run((engine, options) => this.talk.forgetEarliest(engine, options))}
         @chat-branch=${this.on('chat-branch', (to) => this.showBranch(to))}
         @chat-remove=${this.on('chat-remove', (id) => this.removeTurn(id))}
@@ -374,7 +375,22 @@ export class QwenChat extends LitElement {
   /** What makes room for an answer that found none. */
   private room(turn: Turn): RoomChoice {
     if (turn.role === 'user' || turn.phase !== 'failed') return {};
-    return { forget: this.talk.canForget };
+    return { forget: this.talk.canForget, larger: this.largerContext };
+  }
+
+  /** Twice what there is, as far as the model goes; undefined where that is not ours to change. */
+  private get largerContext(): number | undefined {
+    const { contextLength = 0, longestContext = 0 } = this.engine?.info ?? {};
+    if (!this.model || this.loader.given || longestContext <= contextLength) return undefined;
+    return Math.min(2 * contextLength, longestContext);
+  }
+
+  /** Loads the model again with more room, and answers. Where that does not work, the next try is as before. */
+  private async enlargeContext(): Promise<void> {
+    const { contextLength } = this;
+    this.contextLength = this.largerContext ?? contextLength;
+    if (await this.load()) await this.regenerate();
+    else this.contextLength = contextLength;
   }
 
   private beforeFirstMessage(): TemplateResult {
