@@ -6,12 +6,16 @@
 import { openAsBlob } from 'node:fs';
 import { loadavg } from 'node:os';
 import { test } from 'vitest';
+import { loadTokenModel } from '../src/engine/index.ts';
 import { StepRunner } from '../src/engine/step-runner.ts';
 import { Gpu } from '../src/gpu/index.ts';
 import type { CandidateList } from '../src/kernels/candidates.ts';
 import { loadTextModel } from '../src/model/text-model.ts';
+import { Tokenizer } from '../src/text/index.ts';
 import { openWeights } from '../src/weights/index.ts';
+import { GREEDY_SAMPLING } from '../tools/testing/greedy.ts';
 import { randomSource } from '../tools/testing/random.ts';
+import { CONTEXT, readQuestions } from '../tools/tiny-model/questions.mjs';
 import { openDawn } from './dawn.mjs';
 import { ensureModel } from './models.mjs';
 
@@ -21,6 +25,8 @@ const TOKENS = Number(env.TOKENS ?? 24);
 const ROUNDS = Number(env.ROUNDS ?? 5);
 const drafts = (env.DRAFTS ?? '1,2,3').split(',').map(Number);
 const shares = (env.RIGHT ?? '0,0.5,0.9').split(',').map(Number);
+/** Of the held-out questions every so many-th is asked. */
+const QUESTION_STEP = Number(env.STEP ?? 8);
 const NO_PENALTIES = { ids: new Uint32Array(), scale: new Float32Array(), shift: new Float32Array() };
 const prompt = Array.from({ length: 32 }, (_, i) => 300 + ((i * 7919) % 20000));
 
@@ -85,6 +91,34 @@ test('decoding with drafts', async () => {
   text.dispose();
   weights.close();
   gpu.dispose();
+});
+
+test('how many drafts of the trained tiny model are right', async () => {
+  const file = 'demo/models/tiny.gguf';
+  const questions = (await readQuestions('fixtures/tiny/questions.jsonl')).filter((_, i) => i % QUESTION_STEP === 0);
+  const lines = ['| drafts | sampling | tokens | passes | right |', '|---|---|---|---|---|'];
+  for (const count of [1, 2, 3]) {
+    const options = { model: await openAsBlob(file), gpu: await openDawn(), precision: 'f32', store: 'none' } as const;
+    const { model, metadata } = await loadTokenModel({ ...options, contextLength: CONTEXT, draftTokens: count });
+    const tokenizer = new Tokenizer(metadata, file);
+    const end = tokenizer.specialId('<|im_end|>')!;
+    for (const temperature of [0, 0.7]) {
+      const sampling = { ...GREEDY_SAMPLING, temperature, topP: 0.8, topK: 20, seed: 1 };
+      const before = model.stats();
+      for (const { prompt } of questions) {
+        const ids = tokenizer.encode(prompt, { special: true });
+        const asked = { maxTokens: 100, stopIds: new Set([end]), sampling };
+        for await (const { id } of model.generate(ids, asked)) if (id === end) break;
+      }
+      const after = model.stats();
+      const of = (key: 'completionTokens' | 'draftedTokens' | 'acceptedTokens') => after[key] - before[key];
+      const [tokens, accepted] = [of('completionTokens'), of('acceptedTokens')];
+      const right = `${((100 * accepted) / of('draftedTokens')).toFixed(0)} %`;
+      lines.push(`| ${count} | temperature ${temperature} | ${tokens} | ${tokens - accepted} | ${right} |`);
+    }
+    await model.dispose();
+  }
+  console.log(lines.join('\n'));
 });
 
 /** @param answer filled with what comes @returns milliseconds, without reading the prompt */

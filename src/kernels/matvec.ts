@@ -102,5 +102,10 @@ function variant(
   { experts, tokens }: { experts: boolean; tokens: number },
 ): ShaderVariant {
   const subgroups = capabilities.subgroups && lanes <= capabilities.subgroupMinSize;
-  return { name: 'matvec', ...w.variant, conditions: { subgroups, experts }, constants: { LANES: lanes, ROWS: rows, TOKENS: tokens } };
+  return {
+    name: 'matvec',
+    ...w.variant,
+    conditions: { subgroups, experts },
+    constants: { LANES: lanes, ROWS: rows, TOKENS: tokens },
+  };
 }
