@@ -53,6 +53,9 @@ export function deltaConv(
   );
 }
 
+/** How the rule is computed. */
+export type DeltaNetShape = DeltaScanShape;
+
 export interface DeltaScanShape {
   lanes: number;
   /** Lanes that share one column of the state; more than 1 needs subgroups at least that wide. */
