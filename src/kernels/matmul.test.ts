@@ -26,9 +26,7 @@ interface Variant {
 }
 // Decoding is the same code for all, tested by type in matvec.test.ts; a pipeline takes a software adapter seconds to compile.
 const FEW_TYPES = ['BF16', 'Q4_K', 'IQ2_XS'] as const;
-const variants: Variant[] = [
-  { title: 'tiles of f32', f16: false, shape: TILED, tolerance: 1e-5, types: FEW_TYPES },
-];
+const variants: Variant[] = [{ title: 'tiles of f32', f16: false, shape: TILED, tolerance: 1e-5, types: FEW_TYPES }];
 if (gpu.capabilities.f16) {
   variants.push({ title: 'tiles of f16', f16: true, shape: TILED, tolerance: 2e-3, types: FEW_TYPES });
 }
