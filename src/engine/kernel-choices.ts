@@ -23,7 +23,8 @@ const remembered = new Map<string, KernelChoices>();
  * @throws the signal's reason on abort, and nothing else: a measurement that fails leaves the tables' shapes
  */
 export async function chooseKernels(gpu: Gpu, settings: ChooseSettings): Promise<KernelInfo> {
-  const { wanted = !isSoftware(gpu), keep, signal } = settings;
+  // The tables of software adapters are measured, and compiling two candidates would use the budget up.
+  const { wanted = !gpu.capabilities.software, keep, signal } = settings;
   if (!wanted) return { from: 'table' };
   const key = choicesKey(gpu, settings);
   const known = remembered.get(key) ?? (keep ? await read(key) : undefined);
@@ -48,11 +49,6 @@ export async function chooseKernels(gpu: Gpu, settings: ChooseSettings): Promise
   remembered.set(key, chosen);
   if (keep) await write(key, chosen);
   return { from: 'measured', ...chosen };
-}
-
-/** Their tables are measured, and compiling two candidates would use the budget up. */
-function isSoftware({ capabilities }: Gpu): boolean {
-  return capabilities.subgroups && capabilities.subgroupMaxSize <= 8;
 }
 
 /** What the choice depends on: the adapter, what it can do, what was measured, and the shaders. */
