@@ -143,7 +143,7 @@ describe('the MTP block of dense-mtp-f16 against the reference', () => {
 
   test('drafts are its likeliest tokens, however the tokens before came: in passes, one by one, after wrong drafts', async () => {
     const { ids, row } = await draftRows();
-    const { runner, dispose } = await run(await fixture(FIXTURE), { drafts: 2 });
+    const { runner, dispose } = await run(await fixture(FIXTURE), { drafts: 3 });
     await runner.read(ids.slice(0, 9));
     await runner.read(ids.slice(9, 12));
     for (let p = 12; p < ids.length; p++) {
@@ -151,7 +151,7 @@ describe('the MTP block of dense-mtp-f16 against the reference', () => {
         await runner.step([ids[p]], NO_PENALTIES); // what it would read waits
         continue;
       }
-      const { drafts } = await runner.verify(ids[p], 1 + (p % 2), NO_PENALTIES, { all: true });
+      const { drafts } = await runner.verify(ids[p], 1 + 2 * (p % 2), NO_PENALTIES, { all: true });
       expect(drafts[0], `behind token ${p}`).toBe(argmax(row(p - 1)));
     }
     dispose();
@@ -243,7 +243,7 @@ describe.each(VARIANTS)('verifying in $title', (variant) => {
   test.each([
     { drafts: 1, wrong: 1 },
     { drafts: 1, wrong: 3 },
-    { drafts: 2, wrong: 4 },
+    { drafts: 3, wrong: 4 },
     { drafts: 3, wrong: 1 },
     { drafts: 3, wrong: 5 },
     { drafts: 3, wrong: 1000 },
@@ -373,7 +373,7 @@ describe('answers of a model whose drafts are often right', () => {
 
 test('greedy answers of random weights, whose drafts are wrong, are those of the reference; drafting is soon given up', async () => {
   const options = { model: await fixture(FIXTURE), gpu: await testGpu(), precision: 'f32', store: 'none' } as const;
-  const { model } = await loadTokenModel({ ...options, contextLength: 2048, draftTokens: 2 });
+  const { model } = await loadTokenModel({ ...options, contextLength: 2048, draftTokens: 1 });
   for (const { ids, greedy } of reference.prompts) {
     const found: number[] = [];
     const asked = { maxTokens: 24, stopIds: new Set<number>(), sampling: GREEDY_SAMPLING };
@@ -400,8 +400,8 @@ describe('with experts, also in the MTP block', () => {
     ['all of them in slots', undefined],
     ['the fewest in slots', 3],
   ])('%s: the same bits, and the block finds its own', async (_, slots) => {
-    const { model, runner, dispose } = await run(file, { drafts: 2, slots });
-    const found = await drafted(runner, prompt, COUNT, 2);
+    const { model, runner, dispose } = await run(file, { drafts: 3, slots });
+    const found = await drafted(runner, prompt, COUNT, 3);
     expect(found.chosen).toEqual(expected.chosen);
     expectBits(found.logits, expected.logits);
     const { misses } = model.experts!.counts;
@@ -413,20 +413,20 @@ describe('with experts, also in the MTP block', () => {
   test('the plan counts the block, its slots and the states, and is kept', async () => {
     const options = { gpu: await testGpu(), contextLength: 300, precision: 'f32' } as const;
     const [without, planned] = await Promise.all(
-      [0, 2].map((draftTokens) => Engine.plan(file, { ...options, draftTokens })),
+      [0, 1].map((draftTokens) => Engine.plan(file, { ...options, draftTokens })),
     );
     expect(without.slots).toEqual(Array(4).fill(9));
     expect(planned.slots).toEqual(Array(5).fill(9));
-    // Two more states of three DeltaNet layers, a cache, and the hidden states that wait.
+    // One more state of three DeltaNet layers, a cache, and the hidden states that wait.
     const state = 4 * (3 * 6 * 128 + 2 * 128 * 128);
     const cache = 2 * 4 * 256 * 300;
-    expect(planned.contextBytes - without.contextBytes).toBe(2 * 3 * state + cache + 256 * 128 * 4);
+    expect(planned.contextBytes - without.contextBytes).toBe(3 * state + cache + 256 * 128 * 4);
 
     const load = {
       ...options,
       model: file,
       store: 'none',
-      draftTokens: 2,
+      draftTokens: 1,
       gpuMemoryBytes: planned.minimumBytes,
     } as const;
     const { model } = await loadTokenModel(load);
@@ -444,20 +444,20 @@ describe('with experts, also in the MTP block', () => {
     { title: 'the block waits', layer: 4 },
     { title: 'a layer of the verifying pass waits', layer: 2 },
   ])('a failure while $title: the next answer goes on from what was kept', async ({ layer }) => {
-    const { model, runner, dispose } = await run(file, { drafts: 2, slots: 3 });
+    const { model, runner, dispose } = await run(file, { drafts: 3, slots: 3 });
     await runner.read(prompt.slice(0, 20));
     runner.prefix.keep();
-    await drafted(runner, [...prompt.slice(0, 30)], 2, 2);
+    await drafted(runner, [...prompt.slice(0, 30)], 2, 3);
     const shelf = model.experts!.shelves[layer];
     const read = shelf.read.bind(shelf);
     shelf.read = () => Promise.reject(new QwenError('network', 'The server is gone.'));
     const failing = async () => {
-      for (let n = 0; n < 20; n++) await runner.verify(n, 2, NO_PENALTIES, { all: true });
+      for (let n = 0; n < 20; n++) await runner.verify(n, 3, NO_PENALTIES, { all: true });
     };
     await expect(failing()).rejects.toMatchObject({ code: 'network' });
     expect(runner.state.position).toBe(20);
     shelf.read = read;
-    const found = await drafted(runner, prompt, COUNT, 2);
+    const found = await drafted(runner, prompt, COUNT, 3);
     expect(found.chosen).toEqual(expected.chosen);
     dispose();
   });
