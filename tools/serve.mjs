@@ -4,8 +4,9 @@
  *
  *     node tools/serve.mjs [--port N] [--open]
  *
- * `/` is dist/demo, `/lib/` dist/lib, `/fixtures/` fixtures, `/e2e/` the test pages of e2e/pages: Chrome lets
- * only pages that truly came from this machine read from another of its origins.
+ * `/` is dist/demo, `/lib/` dist/lib, `/fixtures/` fixtures, `/e2e/` the test pages of e2e/pages,
+ * `/e2e-built/` what tests bundled for them: Chrome lets only pages that truly came from this machine read from another of
+ * its origins.
  */
 import { spawn } from 'node:child_process';
 import { createReadStream } from 'node:fs';
@@ -23,6 +24,7 @@ const DEFAULT_PORT = 8080;
 
 /** URL prefixes and their folders, longest first. */
 const MOUNTS = [
+  ['/e2e-built/', join(ROOT, 'dist/e2e')],
   ['/fixtures/', join(ROOT, 'fixtures')],
   ['/e2e/', join(ROOT, 'e2e/pages')],
   ['/lib/', join(ROOT, 'dist/lib')],
