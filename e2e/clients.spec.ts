@@ -17,6 +17,9 @@ declare global {
   var tiny: ReturnType<ReturnType<typeof clients.ai.createOpenAICompatible>>;
   /** Multiplies, as the calculator does. */
   var runTool: (args: { expression: string }) => string;
+  /** Of the requests that came through the service worker. */
+  var signals: AbortSignal[];
+  var stopServing: () => void;
 }
 
 let page: Page;
@@ -37,7 +40,8 @@ const PRODUCT = '699678';
 
 test.beforeAll(async ({ browser }) => {
   await bundle('clients', 'e2e/clients/clients.ts');
-  page = await browser.newPage();
+  const context = await browser.newContext();
+  page = await context.newPage();
   await page.goto('/e2e/clients.html');
   await page.waitForFunction(() => globalThis.library !== undefined);
   await page.evaluate(async (name) => {
@@ -58,7 +62,7 @@ test.beforeAll(async ({ browser }) => {
 
 test.afterAll(async () => {
   await page.evaluate(() => globalThis.engine.dispose());
-  await page.close();
+  await page.context().close();
 });
 
 test.describe('OpenAI’s client', () => {
@@ -384,6 +388,119 @@ test.describe('the AI SDK', () => {
       told: [400, false, expect.stringContaining('top_p')],
       next: 'You are welcome!',
     });
+  });
+});
+
+test.describe('a service worker', () => {
+  const CHAT = '/v1/chat/completions';
+  const endless = JSON.stringify({ ...hello, ignore_eos: true, stream: true });
+  let signals: () => Promise<boolean[]>;
+
+  /** Of a tab that the worker answers. */
+  async function register(page: Page, script: string, type: WorkerType): Promise<void> {
+    await page.evaluate(
+      async ([script, type]) => {
+        const controlled = new Promise((resolve) =>
+          navigator.serviceWorker.addEventListener('controllerchange', resolve, { once: true }),
+        );
+        await navigator.serviceWorker.register(script, { type: type as WorkerType, scope: '/' });
+        await controlled;
+      },
+      [script, type],
+    );
+  }
+
+  test('answers in OpenAI’s shape while no page has an engine, as a classic script beside others', async () => {
+    await register(page, '/e2e/engine-service-worker.classic.js', 'classic');
+    const { status, body, own } = await page.evaluate(async () => {
+      const response = await fetch('/v1/models');
+      return { status: response.status, body: await response.json(), own: await (await fetch('/own')).text() };
+    });
+    expect(status).toBe(503);
+    expect(body).toEqual({
+      error: { message: expect.stringContaining('Open'), type: 'server_error', param: null, code: 'no-engine' },
+    });
+    expect(own).toBe('of its own');
+  });
+
+  test('streams to a plain fetch on the page', async () => {
+    await register(page, '/e2e/engine-service-worker.js', 'module');
+    signals = () => page.evaluate(() => globalThis.signals.map(({ aborted }) => aborted));
+    const { pieces, text } = await page.evaluate(
+      async ([url, body]) => {
+        globalThis.signals = [];
+        globalThis.stopServing = await globalThis.library.serveFromServiceWorker({
+          fetch: (input, init) => {
+            globalThis.signals.push((input as Request).signal);
+            return globalThis.engine.fetch(input, init);
+          },
+        });
+        const response = await fetch(url, { method: 'POST', body });
+        const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+        const pieces: string[] = [];
+        for (let next = await reader.read(); !next.done; next = await reader.read()) pieces.push(next.value);
+        return { pieces: pieces.length, text: pieces.join('') };
+      },
+      [CHAT, JSON.stringify({ ...hello, stream: true })],
+    );
+    expect(pieces).toBeGreaterThan(5);
+    expect(text).toMatch(/^data: \{.*\n\ndata: \[DONE\]\n\n$/s);
+  });
+
+  test('lets OpenAI’s client do with an address alone, in another tab too', async () => {
+    const other = await page.context().newPage();
+    await other.goto('/e2e/clients.html');
+    await other.waitForFunction(() => globalThis.clients !== undefined && navigator.serviceWorker.controller !== null);
+    for (const tab of [page, other]) {
+      const told = await tab.evaluate(async (body) => {
+        const client = new globalThis.clients.OpenAI({
+          baseURL: `${location.origin}/v1`,
+          apiKey: '-',
+          dangerouslyAllowBrowser: true,
+        });
+        const answer = await client.chat.completions.stream(body).finalContent();
+        const error = await client.chat.completions.create({ ...body, top_p: 3 }).catch((error) => error);
+        return { answer, status: error.status, param: error.param };
+      }, hello);
+      expect(told).toEqual({ answer: GREETING, status: 400, param: 'top_p' });
+    }
+    // An abort in the middle of a stream and a tab that goes away end the engine's work.
+    await other.evaluate(
+      async ([url, body]) => {
+        const controller = new AbortController();
+        const response = await fetch(url, { method: 'POST', body, signal: controller.signal });
+        await response.body!.getReader().read();
+        controller.abort();
+      },
+      [CHAT, endless],
+    );
+    await expect.poll(signals).toEqual([false, false, false, false, false, true]);
+    await other.evaluate(
+      async ([url, body]) => {
+        const response = await fetch(url, { method: 'POST', body });
+        await response.body!.getReader().read();
+      },
+      [CHAT, endless],
+    );
+    await other.close();
+    await expect.poll(signals).toEqual([false, false, false, false, false, true, true]);
+  });
+
+  test('ends what runs, and has no engine any more, when the page stops', async () => {
+    const ended = await page.evaluate(
+      async ([url, body]) => {
+        const reader = (await fetch(url, { method: 'POST', body })).body!.getReader();
+        await reader.read();
+        globalThis.stopServing();
+        const readAll = async () => {
+          while (!(await reader.read()).done);
+        };
+        const broken = await readAll().catch((error) => error.name);
+        return { broken, aborted: globalThis.signals.at(-1)?.aborted, status: (await fetch('/v1/models')).status };
+      },
+      [CHAT, endless],
+    );
+    expect(ended).toEqual({ broken: 'TypeError', aborted: true, status: 503 });
   });
 });
 

@@ -20,6 +20,7 @@ export type QwenErrorCode =
   // A server in place of an engine
   | 'unauthorized' // it wants a key, or another one
   | 'model-not-found' // it has no such model
+  | 'no-service-worker' // this page may not have any
   | 'endpoint-error' // it reported an error, or is no OpenAI-compatible server
   // The store
   | 'quota-exceeded'

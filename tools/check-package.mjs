@@ -57,8 +57,10 @@ async function checkTypes() {
     join(consumer, 'consumer.ts'),
     `import { Engine, QwenError } from 'qwen-webgpu';
      import { QwenChat } from 'qwen-webgpu/qwen-chat';
+     import { handleEngineRequest } from 'qwen-webgpu/service-worker';
      export const engine: Promise<Engine> = Engine.load({ model: 'https://host/model.gguf' });
      export const code = (error: QwenError): string => error.code;
+     export const handles: boolean = handleEngineRequest({ request: new Request('/v1/models'), respondWith() {}, waitUntil() {} });
      export const element: QwenChat | null = document.querySelector('qwen-chat');
      // @ts-expect-error: a declaration that resolved to any would accept this
      Engine.load({ model: 1 });

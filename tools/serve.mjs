@@ -74,7 +74,10 @@ async function answer(request, response) {
   if (request.method === 'OPTIONS') return void response.writeHead(204).end();
   if (request.method !== 'GET' && request.method !== 'HEAD') return void response.writeHead(405).end();
 
-  const found = await findFile(new URL(request.url ?? '/', 'http://localhost').pathname);
+  const { pathname } = new URL(request.url ?? '/', 'http://localhost');
+  // Service workers of test pages may have the whole origin, as a site's own have.
+  if (pathname.startsWith('/e2e/')) response.setHeader('Service-Worker-Allowed', '/');
+  const found = await findFile(pathname);
   if (found === undefined) return void response.writeHead(404, { 'Content-Type': 'text/plain' }).end('Not found\n');
 
   const { path, size, etag } = found;

@@ -274,6 +274,7 @@ export const errorTitles: Record<QwenErrorCode, string> = {
   unauthorized: 'The server does not accept the key',
   'model-not-found': 'The server does not have this model',
   'endpoint-error': 'The server reported an error',
+  'no-service-worker': 'Service workers cannot be used here',
   'quota-exceeded': 'There is no room left on this device',
   'store-unavailable': 'The browser’s storage cannot be used',
   'store-corrupt': 'Stored data is damaged',
