@@ -19,6 +19,7 @@ await rm(join(ROOT, 'dist'), { recursive: true, force: true });
 for (const name of await workerNames()) await runVite(`worker-${name}`);
 await runVite('library');
 await runVite('service-worker');
+await cp(join(ROOT, 'src/ui/preview-page.html'), join(LIB, 'preview-page.html'));
 await mergeLicenses();
 await buildTypes();
 await runVite('demo');
