@@ -39,6 +39,7 @@ import type { AnswerFigures, AnswerTurn, ChatMessage, Turn } from './turns.ts';
 
 export type { ChatContentPart, ChatEngine } from './chat-engine.ts';
 export type { ConversationChange } from './conversation.ts';
+export { connectEndpoint, type EndpointEngine, type EndpointOptions } from './endpoint-engine.ts';
 export { ExpertMap, type ExpertMapEvents } from './expert-map.ts';
 export type {
   StoredAnswer,
