@@ -9,6 +9,7 @@ import type { QwenChat } from '../src/ui/qwen-chat.ts';
 import { findDawnAdapter } from '../tools/adapters.mjs';
 import { startTestServer } from '../tools/test-server.ts';
 import { pictureOf, readQuestions } from '../tools/tiny-model/questions.mjs';
+import { expectAccessible, OF_PAGES } from './accessible.ts';
 import { choose } from './attach.ts';
 import { answers, composer, thinkingOff } from './demo-page.ts';
 import { type OpenAiServer, startOpenAiServer } from './openai-process.ts';
@@ -139,6 +140,37 @@ test('stopping ends the answer there too, and an error stands in the conversatio
   await expect(page.getByRole('alert').locator('.error-title')).toHaveText(
     'The conversation is longer than the model’s context',
   );
+});
+
+test('of several models the reader can choose, and one that is gone is told', async () => {
+  // The server has one: another is put into its list.
+  await page.route(`${server.url}/models`, async (route) => {
+    const response = await route.fetch();
+    const { data } = await response.json();
+    await route.fulfill({ response, json: { object: 'list', data: [...data, { ...data[0], id: 'gone' }] } });
+  });
+  await page.evaluate(() => document.querySelector('qwen-chat')!.clear());
+  await page.evaluate(() => document.querySelector('qwen-chat')!.load());
+  const choice = page.getByRole('combobox', { name: 'Model' });
+  await expect(choice).toHaveValue(NAME);
+  await expectAccessible(page, OF_PAGES);
+  await choice.selectOption('gone');
+  await expect(page.getByText('gone is ready', { exact: true })).toBeVisible();
+  await composer(page).fill('Hello');
+  await composer(page).press('Enter');
+  await expect(page.getByRole('alert').locator('.error-title')).toHaveText('The server does not have this model');
+  await expect(page.getByRole('alert')).toContainText('This engine holds');
+  await choice.selectOption(NAME);
+  await expect(choice).toHaveValue(NAME);
+  await page.getByRole('alert').getByRole('button', { name: 'Try again' }).click();
+  await expect(answers(page).last().locator('qwen-markdown').last()).toHaveText(/Hello! How can I help you\?/);
+});
+
+test('without the endpoint nothing is sent there any more', async () => {
+  await page.evaluate(() => document.querySelector('qwen-chat')!.clear());
+  await connect({ endpoint: undefined });
+  await expect(page.getByText('No model yet')).toBeVisible();
+  await expect(page.locator('.privacy')).toHaveText('Runs on this device. Nothing you write leaves it.');
 });
 
 test('OpenAI’s client in Node streams from it', async () => {

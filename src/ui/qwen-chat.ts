@@ -338,13 +338,16 @@ export class QwenChat extends LitElement {
   }
 
   protected override updated(changed: PropertyValues<this>): void {
-    if (!this.manual && !this.loader.given && this.isNewSource(changed)) void this.load();
+    if (!this.loader.given) this.followSource(changed);
     this.announcer.follow(this.talk.turns);
   }
 
-  private isNewSource(changed: PropertyValues<this>): boolean {
-    if (!this.endpoint) return (changed.has('model') || changed.has('endpoint')) && !!this.model;
-    return changed.has('endpoint') || changed.has('apiKey') || changed.has('endpointModel');
+  private followSource(changed: PropertyValues<this>): void {
+    const names = this.endpoint ? (['endpoint', 'apiKey', 'endpointModel'] as const) : (['model', 'endpoint'] as const);
+    if (!names.some((name) => changed.has(name))) return;
+    if (!this.source()) {
+      if (changed.get('endpoint')) this.loader.give(undefined); // nothing is sent to a server that was taken away
+    } else if (!this.manual) void this.load();
   }
 
   protected override render() {
