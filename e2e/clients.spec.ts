@@ -148,7 +148,7 @@ test.describe('OpenAI’s client', () => {
       return { pieces, isAbort, next: choices[0].message.content };
     }, hello);
     expect(ended.pieces[0]).toBe(3);
-    expect(ended.pieces[1], 'what was on its way may still come').toBeLessThan(6);
+    expect(ended.pieces[1], 'what was on its way may still come').toBeLessThan(100); // of some 2000
     expect(ended).toMatchObject({ isAbort: true, next: GREETING });
   });
 

@@ -61,8 +61,10 @@ async function say(text: string, expected: RegExp): Promise<void> {
 }
 
 test('what keeps it from a server is told with the next step', async () => {
-  await connect({ endpoint: 'http://127.0.0.1:9/v1', apiKey: 'wrong' });
-  await expectTrouble('The connection failed', /127\.0\.0\.1:9 cannot be reached\. Check the address/);
+  const gone = await startTestServer();
+  await gone.close();
+  await connect({ endpoint: `${gone.origin}/v1`, apiKey: 'wrong' });
+  await expectTrouble('The connection failed', /^.*127\.0\.0\.1:\d+ cannot be reached\. Check the address/s);
   const closed = await startTestServer({ behaviour: { cors: false } });
   await connect({ endpoint: `${closed.origin}/v1` });
   await expectTrouble('The server does not allow this page to read from it', /--allowed-origins/);
@@ -127,12 +129,17 @@ test('it sends pictures along', async () => {
 
 test('stopping ends the answer there too, and an error stands in the conversation', async () => {
   await page.evaluate(() => document.querySelector('qwen-chat')!.clear());
-  // A long answer: it has to count them up.
+  const chat = `${server.url}/chat/completions`;
+  await page.route(chat, async (route) => {
+    const request = { ...route.request().postDataJSON(), ignore_eos: true }; // it must not end by itself
+    await route.continue({ postData: JSON.stringify(request) });
+  });
   await composer(page).fill('What can you do?');
   await composer(page).press('Enter');
   await expect(answers(page).last().locator('qwen-markdown')).not.toBeEmpty();
   await page.getByRole('button', { name: 'Stop' }).click();
   await expect(answers(page).last().getByText('Stopped.')).toBeVisible();
+  await page.unroute(chat);
   await say('Thanks', /You are welcome!/); // the server answers one at a time: the other has ended
   await page.evaluate(() => document.querySelector('qwen-chat')!.clear());
   await composer(page).fill('a long story '.repeat(1000));
