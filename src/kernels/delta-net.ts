@@ -13,6 +13,12 @@ export function deltaChannels({ keyHeads, valueHeads, headDim }: DeltaNetDims): 
   return (2 * keyHeads + valueHeads) * headDim;
 }
 
+/** Floats of a token's row of projections: qkv, z, alpha, beta, and what makes it a whole number of vec4s. */
+export function projectionStride(dims: DeltaNetDims): number {
+  const floats = deltaChannels(dims) + dims.valueHeads * (dims.headDim + 2);
+  return Math.ceil(floats / 4) * 4;
+}
+
 /** What the recurrence keeps of the past, per layer. */
 export interface DeltaState {
   /** The convolution's last three inputs, `[3, channels]` f32. */
@@ -22,12 +28,10 @@ export interface DeltaState {
 }
 
 export interface DeltaConvTensors {
-  /** `[T, channels]` f32. */
-  qkv: Bindable;
+  /** `[T, projectionStride]` f32. */
+  projected: Bindable;
   /** `[channels, 4]` f32 taps. */
   weight: Bindable;
-  /** `[T, 2, valueHeads]` f32: alpha, then beta projections. */
-  alphaBeta: Bindable;
   /** `[2, valueHeads]` f32: a (negative), then dt. */
   decay: Bindable;
   /** Out: `[T, channels]` f32. */
