@@ -2,15 +2,17 @@ import { describe, expect, test } from 'vitest';
 import { useBuffers } from '../../tools/testing/buffers.ts';
 import { expectClose, openTestGpu, readFloats, run } from '../../tools/testing/kernels.ts';
 import { randomNormal, randomSource } from '../../tools/testing/random.ts';
-import type { GpuBuffer } from '../gpu/index.ts';
+import type { GpuBuffer, Recorder } from '../gpu/index.ts';
 import {
   type DeltaNetDims,
+  type DeltaNetOptions,
   type DeltaScanShape,
   deltaChannels,
   deltaConv,
   deltaNet,
   deltaScanShape,
   gatedNorm,
+  projectionStride,
 } from './delta-net.ts';
 
 const gpu = await openTestGpu();
@@ -134,29 +136,44 @@ function uploadState({ conv, recurrent }: State): GpuState {
   return { conv: buffers.floats(conv), recurrent: buffers.floats(recurrent) };
 }
 
-/** Rows of a and rows of b, `columns` each, joined to rows of `2·columns`. */
-function sideBySide(a: Float32Array, b: Float32Array, columns: number): Float32Array {
-  return Float32Array.from({ length: 2 * a.length }, (_, i) => {
-    const row = Math.floor(i / (2 * columns));
-    const column = i % (2 * columns);
-    return column < columns ? a[row * columns + column] : b[row * columns + column - columns];
-  });
+/** A row of `stride` floats for each token: those of each tensor, side by side; what is left is NaN. */
+function sideBySide(tokens: number, stride: number, tensors: readonly Float32Array[]): Float32Array {
+  const rows = new Float32Array(tokens * stride).fill(Number.NaN);
+  let at = 0;
+  for (const tensor of tensors) {
+    const columns = tensor.length / tokens;
+    for (let t = 0; t < tokens; t++) rows.set(tensor.subarray(t * columns, (t + 1) * columns), t * stride + at);
+    at += columns;
+  }
+  return rows;
+}
+
+/** The rows of projections that a layer's kernels read. */
+function projections(dims: DeltaNetDims, { qkv, alpha, beta }: Inputs, z?: Float32Array): Float32Array {
+  const tokens = qkv.length / deltaChannels(dims);
+  const unread = new Float32Array(tokens * dims.valueHeads * dims.headDim).fill(Number.NaN);
+  return sideBySide(tokens, projectionStride(dims), [qkv, z ?? unread, alpha, beta]);
 }
 
 /** Both kernels over the tokens given, as the model runs them. */
-async function layer(dims: DeltaNetDims, inputs: Inputs, state: GpuState, shape?: DeltaScanShape) {
+async function layer(
+  dims: DeltaNetDims,
+  inputs: Inputs,
+  state: GpuState,
+  { from = 0, ...options }: DeltaNetOptions & { from?: number } = {},
+) {
   const channels = deltaChannels(dims);
   const tokens = inputs.qkv.length / channels;
-  const [qkv, y] = [buffers.floats(inputs.qkv), buffers.output(tokens * channels)];
+  const [projected, y] = [buffers.floats(projections(dims, inputs)), buffers.output(tokens * channels)];
   const gates = buffers.output(tokens * dims.valueHeads * 2);
   const o = buffers.output(tokens * dims.valueHeads * dims.headDim);
   const weight = buffers.floats(inputs.weight);
-  const alphaBeta = buffers.floats(sideBySide(inputs.alpha, inputs.beta, dims.valueHeads));
   const decay = buffers.floats([...inputs.a, ...inputs.dt]);
-  await run(gpu, (rec) => {
-    deltaConv(rec, dims, { qkv, weight, alphaBeta, decay, y, gates }, state, tokens, EPS);
-    deltaNet(rec, dims, { qkv: y, gates, convInput: qkv, o }, state, tokens, shape);
-  });
+  const record = (rec: Recorder) => {
+    deltaConv(rec, dims, { projected, weight, decay, y, gates }, state, tokens, EPS);
+    deltaNet(rec, dims, { qkv: y, gates, projected, o }, state, tokens, options);
+  };
+  await run(gpu, record, { position: 0, tokens, state: from });
   return {
     y: await readFloats(gpu, y, tokens * channels),
     gates: await readFloats(gpu, gates, tokens * dims.valueHeads * 2),
@@ -201,7 +218,7 @@ describe.each(cases)('$keyHeads key, $valueHeads value heads of $headDim, $token
     const inputs = randomInputs(dims, tokens, 7 * tokens);
     const before = randomState(dims, 3);
     const state = uploadState(before);
-    const actual = await layer(dims, inputs, state, shape);
+    const actual = await layer(dims, inputs, state, { shape });
     const expected = convReference(dims, inputs, before);
     expectClose(actual.y, expected.y);
     expectClose(actual.gates, expected.gates);
@@ -229,6 +246,28 @@ test.each([1, 2, 3, 4, 30, 64])('a pass cut after %i tokens gives what one pass 
     expectSame(new Float32Array(await gpu.read(cutState[key])), new Float32Array(await gpu.read(whole[key])));
   }
 });
+
+test.each([1, 2, 3, 4])(
+  '%i tokens that are taken back leave the state as if they had never been read',
+  async (back) => {
+    const dims = { keyHeads: 2, valueHeads: 4, headDim: 64 };
+    const kept = 5;
+    const [read, more] = [randomInputs(dims, kept, 11), randomInputs(dims, 3, 12)];
+    const before = randomState(dims, 5);
+    const room = (state: Float32Array) => [...state, ...new Float32Array((kept - 1) * state.length)];
+    const rolled = { conv: buffers.floats(room(before.conv)), recurrent: buffers.floats(room(before.recurrent)) };
+    const straight = uploadState(before);
+    await layer(dims, read, rolled, { kept });
+    await layer(dims, part(read, dims, 0, kept - back), straight);
+    const found = await layer(dims, { ...more, weight: read.weight, a: read.a, dt: read.dt }, rolled, { from: back });
+    const expected = await layer(dims, { ...more, weight: read.weight, a: read.a, dt: read.dt }, straight);
+    for (const key of ['y', 'gates', 'o'] as const) expectSame(found[key], expected[key]);
+    for (const key of ['conv', 'recurrent'] as const) {
+      const { length } = before[key];
+      expectSame(await readFloats(gpu, rolled[key], length), await readFloats(gpu, straight[key], length));
+    }
+  },
+);
 
 test('a state of zeros is the start of a text', async () => {
   const dims = { keyHeads: 1, valueHeads: 2, headDim: 128 };
@@ -271,14 +310,9 @@ test.each([
   const state = uploadState(before);
   const qkv = Float32Array.from(y);
   const o = buffers.output(tokens * 128);
+  const projected = buffers.floats(projections(dims, inputs));
   await run(gpu, (rec) =>
-    deltaNet(
-      rec,
-      dims,
-      { qkv: buffers.floats(qkv), gates: buffers.floats(gates), convInput: buffers.floats(inputs.qkv), o },
-      state,
-      tokens,
-    ),
+    deltaNet(rec, dims, { qkv: buffers.floats(qkv), gates: buffers.floats(gates), projected, o }, state, tokens),
   );
   const s = Float64Array.from(before.recurrent);
   expectClose(await readFloats(gpu, o, tokens * 128), scanReference(dims, qkv, gates, s));
@@ -290,26 +324,22 @@ test.each([
   { tokens: 5, heads: 12, headDim: 128 },
   { tokens: 3, heads: 2, headDim: 64 },
 ])('norms and gates $tokens tokens of $heads heads', async ({ tokens, heads, headDim }) => {
-  const rows = tokens * heads;
-  const o = randomNormal(1, rows * headDim, 0.1);
-  const z = randomNormal(2, rows * headDim, 3);
+  const dims = { keyHeads: 1, valueHeads: heads, headDim };
+  const floats = tokens * heads * headDim;
+  const o = randomNormal(1, floats, 0.1);
+  const z = randomNormal(2, floats, 3);
   const weight = randomNormal(3, headDim, 0.2, 1);
-  const y = buffers.output(rows * headDim);
+  const y = buffers.output(floats);
+  const projected = buffers.floats(projections(dims, randomInputs(dims, tokens, 4), z));
   await run(gpu, (rec) =>
-    gatedNorm(
-      rec,
-      { o: buffers.floats(o), z: buffers.floats(z), weight: buffers.floats(weight), y },
-      rows,
-      headDim,
-      EPS,
-    ),
+    gatedNorm(rec, dims, { o: buffers.floats(o), projected, weight: buffers.floats(weight), y }, tokens, EPS),
   );
   const expected = Array.from(o, (v, i) => {
     const row = o.subarray(i - (i % headDim), i - (i % headDim) + headDim);
     const mean = row.reduce((sum, u) => sum + u * u, 0) / headDim;
     return (v / Math.sqrt(mean + EPS)) * weight[i % headDim] * z[i] * sigmoid(z[i]);
   });
-  expectClose(await readFloats(gpu, y, rows * headDim), expected);
+  expectClose(await readFloats(gpu, y, floats), expected);
 });
 
 test('the shape for this adapter divides a head', () => {

@@ -19,11 +19,11 @@ export function projectionStride(dims: DeltaNetDims): number {
   return Math.ceil(floats / 4) * 4;
 }
 
-/** What the recurrence keeps of the past, per layer. */
+/** What the recurrence keeps of the past, per layer: one state or several, of which the step buffer names the one to read. */
 export interface DeltaState {
-  /** The convolution's last three inputs, `[3, channels]` f32. */
+  /** The convolution's last three inputs, `[states, 3, channels]` f32. */
   conv: Bindable;
-  /** S transposed, `[valueHeads, D values, D keys]` f32. */
+  /** S transposed, `[states, valueHeads, D values, D keys]` f32. */
   recurrent: Bindable;
 }
 
@@ -43,16 +43,17 @@ export interface DeltaConvTensors {
 /** Convolution, SiLU, L2 norms and gates: all of the layer between its projections and the recurrence. */
 export function deltaConv(
   rec: Recorder,
-  { keyHeads, valueHeads, headDim }: DeltaNetDims,
-  { qkv, weight, alphaBeta, decay, y, gates }: DeltaConvTensors,
+  dims: DeltaNetDims,
+  { projected, weight, decay, y, gates }: DeltaConvTensors,
   state: DeltaState,
   tokens: number,
   eps: number,
 ): void {
+  const { keyHeads, valueHeads, headDim } = dims;
   rec.dispatch(
     { name: 'delta_conv', constants: { LANES: headDim / 4 } },
-    { qkv, conv_state: state.conv, weight, alpha_beta: alphaBeta, decay, y, gates },
-    { key_heads: keyHeads, value_heads: valueHeads, eps },
+    { qkv: projected, conv_state: state.conv, weight, alpha_beta: projected, decay, y, gates },
+    { key_heads: keyHeads, value_heads: valueHeads, stride: projectionStride(dims), eps },
     [2 * keyHeads + valueHeads, tokens],
   );
 }
@@ -67,37 +68,50 @@ export function deltaScanShape({ capabilities }: Gpu): DeltaScanShape {
   return capabilities.subgroupMinSize >= 16 ? { lanes: 64, split: 4 } : { lanes: 32, split: 1 };
 }
 
+export interface DeltaNetOptions {
+  /** States that are kept, after each of the last tokens: the last one's in place 0, the one's before it in place 1, … */
+  kept?: number;
+  shape?: DeltaScanShape;
+}
+
 /**
  * The gated delta rule over the pass's tokens; moves both states on.
- * @param qkv `[T, channels]` f32 from `deltaConv` @param convInput what `deltaConv` read @param o `[T, valueHeads, D]` f32
+ * @param qkv `[T, channels]` f32 from `deltaConv` @param projected what `deltaConv` read @param o `[T, valueHeads, D]` f32
  */
 export function deltaNet(
   rec: Recorder,
-  { keyHeads, valueHeads, headDim }: DeltaNetDims,
-  { qkv, gates, convInput, o }: { qkv: Bindable; gates: Bindable; convInput: Bindable; o: Bindable },
+  dims: DeltaNetDims,
+  { qkv, gates, projected, o }: { qkv: Bindable; gates: Bindable; projected: Bindable; o: Bindable },
   state: DeltaState,
   tokens: number,
-  { lanes, split }: DeltaScanShape = deltaScanShape(rec.gpu),
+  { kept = 1, shape = deltaScanShape(rec.gpu) }: DeltaNetOptions = {},
 ): void {
+  const { keyHeads, valueHeads, headDim } = dims;
+  const { lanes, split } = shape;
   rec.dispatch(
     {
       name: 'delta_net',
       conditions: { subgroups: split > 1 },
       constants: { DIM: headDim, LANES: lanes, SPLIT: split },
     },
-    { qkv, gates, state: state.recurrent, o, conv_input: convInput, conv_state: state.conv },
-    { tokens, key_heads: keyHeads, value_heads: valueHeads },
+    { qkv, gates, state: state.recurrent, o, conv_input: projected, conv_state: state.conv },
+    { tokens, key_heads: keyHeads, value_heads: valueHeads, stride: projectionStride(dims), kept },
     [(headDim * split) / lanes, valueHeads],
   );
 }
 
-/** `y = rms(o, weight) · silu(z)` per head. @param o, z, y `[rows, D]` f32, a row per token and head */
+/** `y = rms(o, weight) · silu(z)` per head. @param projected for z, as in `deltaConv` @param o, y `[T, valueHeads, D]` f32 */
 export function gatedNorm(
   rec: Recorder,
-  { o, z, weight, y }: { o: Bindable; z: Bindable; weight: Bindable; y: Bindable },
-  rows: number,
-  headDim: number,
+  dims: DeltaNetDims,
+  { o, projected, weight, y }: { o: Bindable; projected: Bindable; weight: Bindable; y: Bindable },
+  tokens: number,
   eps: number,
 ): void {
-  rec.dispatch({ name: 'gated_norm', constants: { LANES: headDim / 4 } }, { o, z, weight, y }, { eps }, [rows]);
+  rec.dispatch(
+    { name: 'gated_norm', constants: { LANES: dims.headDim / 4 } },
+    { o, z: projected, weight, y },
+    { stride: projectionStride(dims) / 4, first: deltaChannels(dims) / 4, eps },
+    [dims.valueHeads, tokens],
+  );
 }

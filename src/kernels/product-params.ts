@@ -18,7 +18,14 @@ const STORE_MODES = { write: 0, add: 1, gate: 2 } as const;
 export function productParams(
   w: WeightMatrix,
   part: MatrixPart,
-  { tokens, accumulate, gated, stride = w.rows, offset = 0, eps = 0 }: ProductOptions & { tokens: number; eps?: number },
+  {
+    tokens,
+    accumulate,
+    gated,
+    stride = w.rows,
+    offset = 0,
+    eps = 0,
+  }: ProductOptions & { tokens: number; eps?: number },
 ): Record<string, number> {
   return {
     rows: part.count,

@@ -29,7 +29,7 @@ export type Layer = (AttentionLayer | DeltaNetLayer) & {
 export interface AttentionLayer {
   readonly kind: 'attention';
   /** `[heads·2·D, hidden]`: per head query, then gate. */
-  readonly q: WeightMatrix;
+  readonly q: JoinedMatrix;
   /** `[2·kvHeads·D, hidden]`: keys, then values. */
   readonly kv: JoinedMatrix;
   readonly output: WeightMatrix;
@@ -142,7 +142,7 @@ function attentionLayer(loader: TensorLoader, { attention, hidden }: ModelConfig
     loader.has(fused) ? { name: fused, rows: count, from } : { name: name(suffix), rows: count };
   return {
     kind: 'attention',
-    q: loader.joined(hidden, [part('attn_q.weight', 0, rows.q)]).groups[0].matrix,
+    q: loader.joined(hidden, [part('attn_q.weight', 0, rows.q)]),
     kv: loader.joined(hidden, [
       part('attn_k.weight', rows.q, rows.kv),
       part('attn_v.weight', rows.q + rows.kv, rows.kv),
