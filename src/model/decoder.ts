@@ -22,12 +22,19 @@ export function decoder(pass: Pass, model: TextModel, state: SequenceState): Gpu
   const x = scratch.rows('x', config.hidden); // [T, hidden]
   embed(rec, model.embedding, input.tokens, x, tokens);
   for (const [i, layer] of model.layers.entries()) {
+    rec.mark(layerMark(i));
     mixer(pass, layer, normed(pass, x, layer.inputNorm), state.layers[i]);
+    rec.mark(feedForwardMark(i));
     feedForward(pass, layer, i, normed(pass, x, layer.ffnNorm));
   }
+  rec.mark(layerMark(model.layers.length));
   return x;
 }
 
+/** The place before a layer, and behind the last. */
+export const layerMark = (layer: number) => `layer ${layer}`;
+/** The place between a layer's mixer and what feeds forward. */
+export const feedForwardMark = (layer: number) => `feed forward ${layer}`;
 /** The place behind the router of a layer, where its pairs' slots are known: what a halted pass goes on from. */
 export const routedMark = (layer: number) => `routed ${layer}`;
 /** The place behind the products of the layer's pairs with their experts. */
