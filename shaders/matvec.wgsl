@@ -3,8 +3,10 @@
 //   x [T, 32·chunks] f32 · y [T, row_stride] f32, of which this dispatch writes columns row_offset … row_offset + rows
 //   workgroup: ROWS rows for one t; lanes stride over chunks of 32 columns, so that x is loaded once for all rows
 //   grid: (⌈rows / ROWS⌉ folded over x and y, T)
-//   normed: x is normed on the way, x · norm / sqrt(mean_c(x²) + eps); the root, one factor for all of a row, comes last
-//   swiglu: W has rows of gates, then as many of ups; y[t, r] = silu(gate row r · x) · (up row r · x), so ROWS / 2 rows of y
+//   params.norms: x is normed on the way, x · norm / sqrt(mean_c(x²) + eps); the root, one factor for all of a row, comes last
+//   params.swiglu: W has rows of gates, then as many of ups; y[t, r] = silu(gate row r · x) · (up row r · x), so a workgroup
+//   makes ROWS / 2 rows of y
+//   These two are parameters, the same for all invocations, because a variant of each type for each would have to be compiled.
 //   mixed: the shared expert of a mixture and what the routed ones have made; weights: K routed, then the shared one's
 //     y[t, r] += mixture[t, K] · (W x)[t, r] + Σ_k mixture[t, k] · expert_outputs[t·K + k, r]
 //   experts: row block `slots[p]` of W instead of block 0, for each routed pair p = (token, choice); x row p / x_share
@@ -21,11 +23,6 @@ import constants::{LANES, ROWS, TOP_K};
 @if(mixed) @group(1) @binding(9) var<storage, read> expert_outputs: array<f32>;
 @if(mixed) @group(1) @binding(10) var<storage, read> mixture: array<f32>;
 
-// Rows of y a workgroup makes, and rows of W that go into one of them.
-@if(!swiglu) const PARTS = 1;
-@if(swiglu) const PARTS = 2;
-const OUTPUTS = ROWS / PARTS;
-
 // Every lane's share of every row, and of the sum of squares: [LANES, ROWS + 1].
 @if(!subgroups) var<workgroup> shares: array<f32, LANES * (ROWS + 1)>;
 
@@ -40,9 +37,6 @@ fn total_share(r: u32) -> f32 {
 
 // What becomes of one row's sum (with swiglu: of the gate's and the up's).
 fn finish(t: u32, row: u32, sum: f32, up: f32) {
-  @if(swiglu) {
-    store(t, row, sum * sigmoid(sum) * up);
-  }
   @if(mixed) {
     var total = mixture[t * u32(TOP_K + 1) + u32(TOP_K)] * sum;
     for (var k = 0u; k < u32(TOP_K); k++) {
@@ -50,14 +44,14 @@ fn finish(t: u32, row: u32, sum: f32, up: f32) {
     }
     products[t * params.row_stride + params.row_offset + row] += total;
   }
-  @if(!swiglu && !mixed) {
-    store(t, row, sum);
+  @if(!mixed) {
+    store(t, row, select(sum, sum * sigmoid(sum) * up, params.swiglu != 0u));
   }
 }
 
 @if(normed)
 fn norm_scale(squares: f32) -> f32 {
-  return 1.0 / sqrt(squares / f32(32u * params.chunks) + params.eps);
+  return select(1.0, 1.0 / sqrt(squares / f32(32u * params.chunks) + params.eps), params.norms != 0u);
 }
 
 @compute @workgroup_size(LANES)
@@ -69,7 +63,10 @@ fn main(
   if (halted()) {
     return;
   }
-  let first = (group.x + group.y * groups.x) * u32(OUTPUTS);
+  // Rows of W that go into one of y, and rows of y this workgroup makes.
+  let parts = 1u + params.swiglu;
+  let outputs = u32(ROWS) / parts;
+  let first = (group.x + group.y * groups.x) * outputs;
   let t = group.z;
   if (first >= params.rows) {
     return;
@@ -81,11 +78,11 @@ fn main(
     if (slot >= params.slot_count) {
       return; // held by another buffer, whose dispatch writes this pair, or by none in this wave
     }
-    w_base = slot * params.rows * u32(PARTS); // rows of y times their parts: the rows of a slot
+    w_base = slot * params.rows * parts;
     x_chunk = (t / params.x_share) * params.chunks;
   }
   let w_row = w_base + first;
-  let last = w_base + min(first + u32(OUTPUTS), params.rows) - 1u;
+  let last = w_base + min(first + outputs, params.rows) - 1u;
 
   var sum: array<f32, ROWS>;
   @if(normed) var square = vec4f(0.0);
@@ -93,13 +90,19 @@ fn main(
     var xs: array<vec4f, 8>;
     for (var i = 0u; i < 8u; i++) {
       xs[i] = activations[(x_chunk + c) * 8u + i];
-      @if(normed) {
-        square = fma(xs[i], xs[i], square);
-        xs[i] *= norm[c * 8u + i];
+    }
+    @if(normed) {
+      if (params.norms != 0u) {
+        for (var i = 0u; i < 8u; i++) {
+          square = fma(xs[i], xs[i], square);
+          xs[i] *= norm[c * 8u + i];
+        }
       }
     }
     for (var r = 0u; r < u32(ROWS); r++) {
-      let row = min(w_row + r % u32(OUTPUTS), last) + (r / u32(OUTPUTS)) * params.rows;
+      // r − outputs for the rows of ups.
+      let is_up = r >= outputs;
+      let row = min(w_row + r - select(0u, outputs, is_up), last) + select(0u, params.rows, is_up);
       let w = load_weights(row * params.chunks + c);
       var dots = w[0] * xs[0];
       for (var i = 1u; i < 8u; i++) {
@@ -113,14 +116,12 @@ fn main(
     @if(normed) {
       scale = norm_scale(subgroupAdd(dot(square, vec4f(1.0))));
     }
-    for (var r = 0u; r < u32(OUTPUTS); r++) {
-      let total = scale * subgroupAdd(sum[r]);
-      var up = 0.0;
-      @if(swiglu) {
-        up = scale * subgroupAdd(sum[r + u32(OUTPUTS)]);
-      }
-      if (lane == 0u && first + r < params.rows) {
-        finish(t, first + r, total, up);
+    for (var r = 0u; r < u32(ROWS); r++) {
+      sum[r] = scale * subgroupAdd(sum[r]);
+    }
+    for (var r = 0u; r < u32(ROWS); r++) {
+      if (lane == 0u && r < outputs && first + r < params.rows) {
+        finish(t, first + r, sum[r], sum[(r + u32(ROWS / 2)) % u32(ROWS)]);
       }
     }
   }
@@ -133,13 +134,13 @@ fn main(
       shares[lane * u32(ROWS + 1) + u32(ROWS)] = dot(square, vec4f(1.0));
     }
     workgroupBarrier();
-    for (var r = lane; r < min(u32(OUTPUTS), params.rows - first); r += u32(LANES)) {
+    for (var r = lane; r < min(outputs, params.rows - first); r += u32(LANES)) {
       @if(normed) {
         scale = norm_scale(total_share(u32(ROWS)));
       }
       var up = 0.0;
-      @if(swiglu) {
-        up = scale * total_share(r + u32(OUTPUTS));
+      if (params.swiglu != 0u) {
+        up = scale * total_share(r + outputs);
       }
       finish(t, first + r, scale * total_share(r), up);
     }

@@ -19,8 +19,10 @@ struct Params {
   slot_count: u32,
   // Experts in tiles: how many there are in `routing`, before its pairs.
   max_tiles: u32,
-  // Of the norm, where x is normed on the way.
+  // matvec.wgsl alone: 1 where x is normed on the way, with the norm's eps; 1 where W holds gates and ups.
+  norms: u32,
   eps: f32,
+  swiglu: u32,
 }
 
 @group(1) @binding(4) var<storage, read> activations: array<vec4f>;

@@ -12,6 +12,12 @@ export interface ProductOptions {
   offset?: number;
 }
 
+/** What `matvec` does besides. */
+export interface ProductFusions {
+  norm?: { readonly eps: number };
+  swiglu?: boolean;
+}
+
 const STORE_MODES = { write: 0, add: 1, gate: 2 } as const;
 
 /** Parameters of `lib/product.wgsl` for the rows of one part of a plain matrix. */
@@ -24,8 +30,8 @@ export function productParams(
     gated,
     stride = w.rows,
     offset = 0,
-    eps = 0,
-  }: ProductOptions & { tokens: number; eps?: number },
+    ...fusions
+  }: ProductOptions & ProductFusions & { tokens: number },
 ): Record<string, number> {
   return {
     rows: part.count,
@@ -38,7 +44,7 @@ export function productParams(
     first_slot: 0,
     slot_count: 0,
     max_tiles: 0,
-    eps,
+    ...fusionParams(fusions),
   };
 }
 
@@ -51,8 +57,8 @@ export function expertProductParams(
     xShare,
     gated,
     maxTiles = 0,
-    eps = 0,
-  }: { pairs: number; xShare: number; gated?: boolean; maxTiles?: number; eps?: number },
+    ...fusions
+  }: Pick<ProductOptions, 'gated'> & ProductFusions & { pairs: number; xShare: number; maxTiles?: number },
 ): Record<string, number> {
   return {
     rows: w.rows,
@@ -65,8 +71,12 @@ export function expertProductParams(
     first_slot: part.first,
     slot_count: part.count,
     max_tiles: maxTiles,
-    eps,
+    ...fusionParams(fusions),
   };
+}
+
+function fusionParams({ norm, swiglu }: ProductFusions): Record<string, number> {
+  return { norms: Number(norm !== undefined), eps: norm?.eps ?? 0, swiglu: Number(swiglu ?? false) };
 }
 
 function storeMode({ accumulate, gated }: Pick<ProductOptions, 'accumulate' | 'gated'>): number {

@@ -1,7 +1,7 @@
 /** Products of the decoder that read the normed residual stream, fused as far as the tokens, the types and the device allow. */
 import type { GpuBuffer } from '../gpu/index.ts';
 import { expertProduct, MATVEC_TOKENS, product, type RoutedTiles } from '../kernels/matmul.ts';
-import { canFuse, expertMatvec, type InputNorm, type MatvecFusions, matvec, type Routed } from '../kernels/matvec.ts';
+import { canFuse, expertMatvec, type InputNorm, matvec, normsInProducts, type Routed } from '../kernels/matvec.ts';
 import type { ProductOptions } from '../kernels/product-params.ts';
 import { rmsNorm } from '../kernels/rms-norm.ts';
 import { swiglu } from '../kernels/swiglu.ts';
@@ -48,13 +48,18 @@ export function projections(
 
 function projection(pass: Pass, w: WeightMatrix, h: Normed, y: GpuBuffer, options: ProductOptions): void {
   const { rec, tokens, f16 } = pass;
-  if (fuses(pass, w, h)) matvec(rec, w, h.x, y, tokens, { ...options, norm: h.norm });
+  if (norms(pass, w, h)) matvec(rec, w, h.x, y, tokens, { ...options, norm: h.norm });
   else product(rec, w, h.plain(), y, tokens, { ...options, f16 });
 }
 
 /** Whether a product norms x on the way. */
-function fuses({ rec, tokens }: Pass, w: WeightMatrix, { norm }: Normed, others: MatvecFusions = {}, experts = false) {
-  return tokens <= MATVEC_TOKENS && canFuse(rec.gpu, w, { ...others, norm }, experts);
+function norms({ rec, tokens }: Pass, w: WeightMatrix, { norm }: Normed, experts = false): boolean {
+  return tokens <= MATVEC_TOKENS && normsInProducts(rec.gpu) && canFuse(rec.gpu, w, { norm }, experts);
+}
+
+/** What a product of few tokens reads. */
+function input(pass: Pass, w: WeightMatrix, h: Normed, experts = false): { x: GpuBuffer; norm?: InputNorm } {
+  return norms(pass, w, h, experts) ? { x: h.x, norm: h.norm } : { x: h.plain() };
 }
 
 /** `silu(gate · h) · (up · h)`. @returns `[T, width]` f32 */
@@ -66,8 +71,9 @@ export function gatedUnit(pass: Pass, gateUp: JoinedMatrix, h: Normed): GpuBuffe
   if (up) {
     projection(pass, matrix, h, inner, {});
     projection(pass, up.matrix, h, inner, { gated: true });
-  } else if (fuses(pass, matrix, h, { swiglu: true })) {
-    matvec(rec, matrix, h.x, inner, tokens, { swiglu: true, norm: h.norm });
+  } else if (tokens <= MATVEC_TOKENS && canFuse(rec.gpu, matrix, { swiglu: true })) {
+    const { x, norm } = input(pass, matrix, h);
+    matvec(rec, matrix, x, inner, tokens, { swiglu: true, norm });
   } else {
     const both = scratch.rows('mlp gate and up', 2 * width); // [T, 2, width]
     product(rec, matrix, h.plain(), both, tokens, { f16 });
@@ -88,19 +94,18 @@ export function expertGatedUnit(
   const inner = scratch.rows('expert inner', topK * width); // [T·K, width]
   if (!('gateUp' in experts)) {
     const one = (w: WeightMatrix, gated: boolean) => {
-      if (fuses(pass, w, h, {}, true)) expertMatvec(rec, w, h.x, inner, routed, { gated, norm: h.norm });
+      if (norms(pass, w, h, true)) expertMatvec(rec, w, h.x, inner, routed, { gated, norm: h.norm });
       else expertProduct(rec, w, h.plain(), inner, routed, { f16, gated });
     };
     one(experts.gate, false);
     one(experts.up, true);
-  } else if (fuses(pass, experts.gateUp, h, { swiglu: true }, true)) {
-    expertMatvec(rec, experts.gateUp, h.x, inner, routed, { swiglu: true, norm: h.norm });
   } else if ('routing' in routed) {
     const both = scratch.rows('expert gate and up', topK * 2 * width); // [T·K, 2, width]
     expertProduct(rec, experts.gateUp, h.plain(), both, routed, { f16 });
     swiglu(rec, both, inner, routed.pairs, width);
   } else {
-    expertMatvec(rec, experts.gateUp, h.plain(), inner, routed, { swiglu: true });
+    const { x, norm } = input(pass, experts.gateUp, h, true);
+    expertMatvec(rec, experts.gateUp, x, inner, routed, { swiglu: true, norm });
   }
   return inner;
 }
