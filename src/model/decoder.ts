@@ -21,14 +21,17 @@ export function decoder(pass: Pass, model: TextModel, state: SequenceState): Gpu
   const { rec, config, scratch, input, tokens } = pass;
   const x = scratch.rows('x', config.hidden); // [T, hidden]
   embed(rec, model.embedding, input.tokens, x, tokens);
-  for (const [i, layer] of model.layers.entries()) {
-    rec.mark(layerMark(i));
-    mixer(pass, layer, normed(pass, x, layer.inputNorm), state.layers[i]);
-    rec.mark(feedForwardMark(i));
-    feedForward(pass, layer, i, normed(pass, x, layer.ffnNorm));
-  }
+  for (const [i, layer] of model.layers.entries()) decoderLayer(pass, layer, i, x, state.layers[i]);
   rec.mark(layerMark(model.layers.length));
   return x;
+}
+
+/** One layer: `x += mixer(rms(x))`, then `x += ffn(rms(x))`. @param i names it to the experts' residency */
+export function decoderLayer(pass: Pass, layer: Layer, i: number, x: GpuBuffer, state: LayerState): void {
+  pass.rec.mark(layerMark(i));
+  mixer(pass, layer, normed(pass, x, layer.inputNorm), state);
+  pass.rec.mark(feedForwardMark(i));
+  feedForward(pass, layer, i, normed(pass, x, layer.ffnNorm));
 }
 
 /** The place before a layer, and behind the last. */
@@ -49,7 +52,7 @@ export function routing(scratch: Scratch, { layers, ffn }: ModelConfig): { slots
   };
 }
 
-/** Logits of `count` rows from `first` of the residual stream, `[count, vocabulary]`. */
+/** Logits of `count` rows from `first` of the residual stream, `[count, stride]`. @param stride default: the vocabulary */
 export function head(
   pass: Pass,
   model: TextModel,
@@ -57,11 +60,12 @@ export function head(
   logits: GpuBuffer,
   first: number,
   count: number,
+  stride?: number,
 ): void {
   const { rec, config, scratch, f16 } = pass;
   const h = scratch.rows('normed', config.hidden);
   rmsNorm(rec, x, model.outputNorm, h, { rows: count, columns: config.hidden, eps: config.eps, first });
-  product(rec, model.output, h, logits, count, { f16 });
+  product(rec, model.output, h, logits, count, { f16, stride });
 }
 
 function mixer(pass: Pass, layer: Layer, h: Normed, state: LayerState): void {
@@ -93,7 +97,7 @@ function gatedAttention(pass: Pass, layer: AttentionLayer, h: Normed, cache: Lay
 
 /** `x += ssm_out · (rms(delta rule(h)) · silu(z))`. Source: qwen35.md §2.2. */
 function gatedDeltaNet(pass: Pass, layer: DeltaNetLayer, h: Normed, state: LayerState & { kind: 'deltaNet' }): void {
-  const { rec, config, scratch, tokens, f16 } = pass;
+  const { rec, config, scratch, tokens, f16, kept } = pass;
   const { deltaNet: dims, eps } = config;
   const { valueHeads, headDim } = dims;
   const stride = projectionStride(dims);
@@ -105,7 +109,7 @@ function gatedDeltaNet(pass: Pass, layer: DeltaNetLayer, h: Normed, state: Layer
   const conv = { projected, weight: layer.conv, decay: layer.decay, y: convolved, gates };
   deltaConv(rec, dims, conv, state, tokens, eps);
   const o = scratch.rows('recalled', valueHeads * headDim); // [T, Hv, D]
-  deltaNet(rec, dims, { qkv: convolved, gates, projected, o }, state, tokens);
+  deltaNet(rec, dims, { qkv: convolved, gates, projected, o }, state, tokens, { kept });
   const y = scratch.rows('gated', valueHeads * headDim); // [T, Hv, D]
   gatedNorm(rec, dims, { o, projected, weight: layer.norm, y }, tokens, eps);
   product(rec, layer.output, y, h.x, tokens, { f16, accumulate: true });
@@ -158,9 +162,10 @@ function moe(pass: Pass, ffn: MoeFfn, layer: number, h: Normed): void {
   projections(pass, ffn.router, h, logits);
   const pairs = tokens * topK;
   const { slots, experts } = routing(scratch, config);
+  const { buffer, at } = pass.choices ?? { buffer: experts, at: layer * pairs };
   const weights = scratch.rows('routed weights', topK + 1); // [T, K + 1]
-  const choice = { expertCount, topK, scale, layer, expertsAt: layer * pairs };
-  router(rec, { logits, slotOf: ffn.slots.buffer, slots, experts, weights }, tokens, choice);
+  const choice = { expertCount, topK, scale, layer, expertsAt: at };
+  router(rec, { logits, slotOf: ffn.slots.buffer, slots, experts: buffer, weights }, tokens, choice);
 
   rec.mark(routedMark(layer));
   const plain = { slots, pairs, xShare: topK };

@@ -19,4 +19,8 @@ export interface Pass {
   readonly tokens: number;
   /** Matmul tiles in f16. */
   readonly f16: boolean;
+  /** How many of the last tokens the DeltaNet layers keep a state after. Default 1. */
+  readonly kept?: number;
+  /** Where the router of a pass of one layer says what it chose. Default: `routing` has room for all layers. */
+  readonly choices?: { readonly buffer: GpuBuffer; readonly at: number };
 }
