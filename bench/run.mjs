@@ -188,7 +188,9 @@ function describe({ date, cpu, cores, load, newTokens, ceilings, results }) {
   ];
   for (const { model, program, promptTokens, rounds: runs, failures } of results) {
     if (runs.length === 0) {
-      lines.push(`| ${model} | ${promptTokens} | ${PROGRAMS[program].title}, failed every time | | | | | | | | | | | |`);
+      lines.push(
+        `| ${model} | ${promptTokens} | ${PROGRAMS[program].title}, failed every time | | | | | | | | | | | |`,
+      );
       continue;
     }
     const decode = median(runs.map((run) => run.decode));

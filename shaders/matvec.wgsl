@@ -26,15 +26,6 @@ import constants::{LANES, ROWS, TOP_K};
 // Every lane's share of every row, and of the sum of squares: [LANES, ROWS + 1].
 @if(!subgroups) var<workgroup> shares: array<f32, LANES * (ROWS + 1)>;
 
-@if(!subgroups)
-fn total_share(r: u32) -> f32 {
-  var total = 0.0;
-  for (var i = 0u; i < u32(LANES); i++) {
-    total += shares[i * u32(ROWS + 1) + r];
-  }
-  return total;
-}
-
 // What becomes of one row's sum (with swiglu: of the gate's and the up's).
 fn finish(t: u32, row: u32, sum: f32, up: f32) {
   @if(mixed) {
@@ -134,15 +125,18 @@ fn main(
       shares[lane * u32(ROWS + 1) + u32(ROWS)] = dot(square, vec4f(1.0));
     }
     workgroupBarrier();
+    let up_at = select(0u, outputs, params.swiglu != 0u);
     for (var r = lane; r < min(outputs, params.rows - first); r += u32(LANES)) {
+      // One loop for all that a row needs: software adapters unroll it, and take long over every copy.
+      var totals = vec3f(0.0);
+      for (var i = 0u; i < u32(LANES); i++) {
+        let at = i * u32(ROWS + 1);
+        totals += vec3f(shares[at + r], shares[at + up_at + r], shares[at + u32(ROWS)]);
+      }
       @if(normed) {
-        scale = norm_scale(total_share(u32(ROWS)));
+        scale = norm_scale(totals.z);
       }
-      var up = 0.0;
-      if (params.swiglu != 0u) {
-        up = scale * total_share(r + outputs);
-      }
-      finish(t, first + r, scale * total_share(r), up);
+      finish(t, first + r, scale * totals.x, scale * totals.y);
     }
   }
 }
