@@ -3,6 +3,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { fixture } from '../../tools/testing/fixtures.ts';
 import { openTestGpu } from '../../tools/testing/kernels.ts';
 import { type Gpu, Recorder } from '../gpu/index.ts';
+import { isSoftware } from '../kernels/lanes.ts';
 import { openWeights } from '../weights/index.ts';
 import { readConfig } from './config.ts';
 import { decoder, feedForwardMark, layerMark } from './decoder.ts';
@@ -13,9 +14,10 @@ import { TensorLoader } from './tensor-loader.ts';
 import { allocateTextModel } from './text-model.ts';
 
 /** Without subgroups a device counts as a GPU, whose products norm their input; with narrow ones it is a processor. */
-const gpus = { gpu: await openTestGpu(['subgroups']), processor: await openTestGpu() };
+const gpu = await openTestGpu(['subgroups']);
+const software = await openTestGpu();
 afterAll(() => {
-  for (const gpu of Object.values(gpus)) gpu.dispose();
+  for (const device of [gpu, software]) device.dispose();
 });
 
 /** Most dispatches of a layer's two parts, by kind. */
@@ -53,15 +55,27 @@ const MOE = [1, 2, 3, 4].map((n) => `moe-q4_k_m-0000${n}-of-00004.gguf`);
 
 /** Storage buffers a stage: the least that WebGPU promises, and what desktop browsers offer. */
 describe.each([8, 10])('a token on a GPU that binds %i buffers', (maxStorageBuffersPerShaderStage) => {
-  const device = gpus.gpu.rehearsal({ maxStorageBuffersPerShaderStage });
+  const device = gpu.rehearsal({ maxStorageBuffersPerShaderStage });
+  // A codebook, three planes, slots, the step, x and y leave the eighth binding for none: the norm is a dispatch.
+  const codebook = maxStorageBuffersPerShaderStage < 9 ? 7 : 6;
 
   test.each([
     { title: 'one type throughout', files: ['dense-f32.gguf'], deltaNet: 5, attention: 6, feedForward: 2 },
     { title: 'a published mix', files: MOE, deltaNet: 6, attention: 6, feedForward: 6 },
     { title: 'experts of one type', files: ['moe-f16.gguf'], deltaNet: 5, attention: 6, feedForward: 6 },
     { title: 'the trained model', files: ['tiny-q4_k_m.gguf'], deltaNet: 6, attention: 7, feedForward: 6 },
+    { title: 'a dynamic mix', files: ['moe-dynamic.gguf'], deltaNet: 6, attention: 6, feedForward: codebook },
     { title: 'a type of its own for each', files: ['dense-k.gguf'], deltaNet: 7, attention: 7, feedForward: 3 },
   ])('$title', async ({ title: _, files, ...expected }) => {
     expect(await count(files, device, 1)).toEqual(expected);
+  });
+});
+
+describe.runIf(isSoftware(software))('a token on a software adapter, whose norms are dispatches', () => {
+  test.each([
+    { title: 'one type throughout', files: ['dense-f32.gguf'], deltaNet: 6, attention: 7, feedForward: 3 },
+    { title: 'a published mix', files: MOE, deltaNet: 7, attention: 7, feedForward: 7 },
+  ])('$title', async ({ title: _, files, ...expected }) => {
+    expect(await count(files, software.rehearsal(), 1)).toEqual(expected);
   });
 });
