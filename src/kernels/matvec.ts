@@ -1,4 +1,5 @@
 import type { Bindable, Gpu, Recorder, ShaderVariant } from '../gpu/index.ts';
+import { choicesOf } from './choices.ts';
 import { foldGrid, isSoftware } from './lanes.ts';
 import { expertProductParams, type ProductOptions, productParams } from './product-params.ts';
 import type { WeightMatrix } from './weight-matrix.ts';
@@ -48,12 +49,19 @@ export interface Routed {
   xShare: number;
 }
 
-export function matvecShape(gpu: Gpu): MatvecShape {
-  const { subgroupMinSize } = gpu.capabilities;
+/** Shapes that this device can run, the one that is taken unmeasured first. All have an even number of rows. */
+export function matvecShapes(gpu: Gpu): readonly MatvecShape[] {
+  const { subgroupMinSize: width } = gpu.capabilities;
   // Software adapters like few, fat lanes (docs/measurements/matvec.md).
-  if (isSoftware(gpu)) return { lanes: subgroupMinSize, rows: 16 };
+  if (isSoftware(gpu)) return [16, 8].map((rows) => ({ lanes: width, rows }));
   // Where the width is known only to lie between, say, 4 and 64, the workgroup sum serves any.
-  return { lanes: subgroupMinSize >= 16 ? subgroupMinSize : 32, rows: 4 };
+  const sums = [4, 2, 8].map((rows) => ({ lanes: 32, rows }));
+  return width >= 16 ? [...[4, 2, 8].map((rows) => ({ lanes: width, rows })), { lanes: 2 * width, rows: 4 }] : sums;
+}
+
+/** The shape as chosen for the device. */
+export function matvecShape(gpu: Gpu): MatvecShape {
+  return choicesOf(gpu).matvec ?? matvecShapes(gpu)[0];
 }
 
 /**
