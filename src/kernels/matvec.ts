@@ -76,8 +76,8 @@ export function matvecShape(gpu: Gpu, tokens = 1): MatvecShape {
 
 /**
  * Whether products should norm their input, rather than a dispatch before them. Reading the norm's weights for every few rows
- * costs a GPU's caches little and saves a dispatch that keeps one workgroup busy; on a processor it made a Q4_K product 15 to 25 %
- * slower (25 November 2026, lavapipe).
+ * should cost a GPU's caches little (reasoned, not measured) and saves a dispatch that keeps one workgroup busy; on a processor it
+ * made products a quarter slower (25 November 2026, lavapipe).
  */
 export function normsInProducts(gpu: Gpu): boolean {
   return !isSoftware(gpu);
