@@ -8,6 +8,7 @@ export { Engine } from './api/index.ts';
 export type * from './api/types.ts';
 export type {
   EngineStats,
+  KvType,
   LoadOptions,
   LoadProgress,
   MemoryPlan,
@@ -15,6 +16,7 @@ export type {
   ModelInfo,
   ModelInput,
   PlanOptions,
+  RopeScaling,
   SpeedAssumptions,
   StoreKind,
 } from './engine/types.ts';

@@ -47,6 +47,7 @@ export class ScriptedModel implements TokenModel {
       vision: false,
       adapter: 'none',
       precision: 'f32',
+      kvCache: 'f32',
     };
   }
 

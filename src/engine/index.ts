@@ -1,7 +1,7 @@
 import { QwenError } from '../errors.ts';
 import { createPolicy, loadUsage, usageKey } from '../experts/index.ts';
 import { Gpu, type OpenGpuOptions } from '../gpu/index.ts';
-import { type ModelConfig, readConfig } from '../model/config.ts';
+import { type ModelConfig, readConfig, withYarn } from '../model/config.ts';
 import { loadTextModel } from '../model/text-model.ts';
 import { openWeights } from '../weights/index.ts';
 import type { GgufMetadata, Weights } from '../weights/types.ts';
@@ -10,7 +10,7 @@ import { planMemory } from './memory-plan.ts';
 import { ProgressMeter } from './progress.ts';
 import { expertTypes, typesByBytes } from './tensor-types.ts';
 import { TextEngine } from './text-engine.ts';
-import type { LoadOptions, MemoryPlan, ModelInfo, ModelInput, PlanOptions, TokenModel } from './types.ts';
+import type { KvType, LoadOptions, MemoryPlan, ModelInfo, ModelInput, PlanOptions, TokenModel } from './types.ts';
 
 export type * from './types.ts';
 
@@ -43,14 +43,16 @@ export async function loadTokenModel(
     const meter = new ProgressMeter(weights, onProgress);
     meter.report('header', 0, 0, weights.name);
     // Before the weights: a setting that cannot be should not cost a download first.
-    const config = readConfig(weights);
-    const described = describe(config, weights, gpu, precision, options.contextLength);
-    const plan = await planFor(gpu, weights, config, described.contextLength, precision, options);
+    const config = chooseConfig(weights, options);
+    const kvCache = chooseKvCache(options.kvCache, precision);
+    const described = describe(config, weights, gpu, { precision, kvCache }, options.contextLength);
+    const plan = await planFor(gpu, weights, config, described, options);
     const early = config.ffn.kind === 'moe' && !(options.waitForExperts ?? isLocal(input));
     const info = { ...described, vision: options.mmproj !== undefined, plan };
     const usage = config.ffn.kind === 'moe' ? await loadUsage(usageKey(weights), shapeOf(config)) : undefined;
     const room = usage && { slots: plan.slots, policy: createPolicy('forecast', shapeOf(config), usage), early };
     const textModel = await loadTextModel(gpu, weights, {
+      config,
       signal,
       room,
       onProgress: (loaded, total, file) => meter.report('weights', loaded, total, file),
@@ -85,9 +87,10 @@ export async function planModel(input: ModelInput, options: PlanOptions): Promis
     const precision = choosePrecision(options.precision, gpu);
     const weights = await openWeights(input, { store: 'none', signal: options.signal });
     try {
-      const config = readConfig(weights);
-      const { contextLength } = describe(config, weights, gpu, precision, options.contextLength);
-      return await planFor(gpu, weights, config, contextLength, precision, options);
+      const config = chooseConfig(weights, options);
+      const kvCache = chooseKvCache(options.kvCache, precision);
+      const described = describe(config, weights, gpu, { precision, kvCache }, options.contextLength);
+      return await planFor(gpu, weights, config, described, options);
     } finally {
       weights.close();
     }
@@ -132,8 +135,7 @@ async function planFor(
   gpu: Gpu,
   weights: Weights,
   config: ModelConfig,
-  contextLength: number,
-  precision: 'f32' | 'f16',
+  { contextLength, precision, kvCache }: Pick<ModelInfo, 'contextLength' | 'precision' | 'kvCache'>,
   { gpuMemoryBytes, mmproj, signal, assume }: PlanOptions,
 ): Promise<MemoryPlan> {
   // Experts give way to the vision tower, which is loaded with the first picture; nothing else could.
@@ -141,6 +143,7 @@ async function planFor(
   return planMemory(gpu, weights, config, {
     contextLength,
     f16: precision === 'f16',
+    kv: kvCache,
     budgetBytes: gpuMemoryBytes,
     softBudgetBytes: safeBytes(),
     visionBytes: yields && mmproj !== undefined ? await visionBytes(mmproj, signal) : 0,
@@ -174,17 +177,41 @@ function choosePrecision(wanted: LoadOptions['precision'] = 'auto', { capabiliti
   return wanted !== 'f32' && capabilities.f16 ? 'f16' : 'f32';
 }
 
+const KV_TYPES: readonly KvType[] = ['f32', 'f16', 'q8_0'];
+
+function chooseKvCache(wanted: KvType | undefined, precision: 'f32' | 'f16'): KvType {
+  if (wanted !== undefined && !KV_TYPES.includes(wanted)) {
+    throw new QwenError('invalid-request', `kvCache is '${wanted}'; it may be '${KV_TYPES.join("', '")}'.`, {
+      param: 'kvCache',
+    });
+  }
+  return wanted ?? precision;
+}
+
+/** As the file says, with what the caller wants of it changed. */
+function chooseConfig(weights: Weights, { ropeScaling }: Pick<LoadOptions, 'ropeScaling'>): ModelConfig {
+  const config = readConfig(weights);
+  if (ropeScaling === undefined) return config;
+  const { type, ...yarn } = ropeScaling;
+  if (type !== 'yarn') {
+    throw new QwenError('invalid-request', `ropeScaling.type is '${type}'; there is 'yarn' alone.`, {
+      param: 'ropeScaling',
+    });
+  }
+  return withYarn(config, yarn);
+}
+
 function describe(
   config: ModelConfig,
   weights: Weights,
   gpu: Gpu,
-  precision: 'f32' | 'f16',
+  chosen: Pick<ModelInfo, 'precision' | 'kvCache'>,
   contextLength = Math.min(DEFAULT_CONTEXT, config.contextLength),
 ): Omit<ModelInfo, 'vision' | 'plan'> {
   if (!Number.isInteger(contextLength) || contextLength < 1 || contextLength > config.contextLength) {
     throw new QwenError(
       'invalid-request',
-      `contextLength is ${contextLength}; ${config.name} takes whole numbers from 1 to ${config.contextLength}.`,
+      `contextLength is ${contextLength}; ${config.name} takes whole numbers from 1 to ${config.contextLength}. For more than a model was made for, set ropeScaling.`,
       { param: 'contextLength' },
     );
   }
@@ -203,6 +230,6 @@ function describe(
     quantization: typesByBytes(tensors)[0] ?? 'none',
     expertTypes: config.ffn.kind === 'moe' ? expertTypes(tensors, config.layers.length) : undefined,
     adapter: gpu.adapterName,
-    precision,
+    ...chosen,
   };
 }

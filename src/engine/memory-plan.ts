@@ -5,6 +5,7 @@
 import { QwenError } from '../errors.ts';
 import { createPolicy } from '../experts/index.ts';
 import type { Gpu } from '../gpu/index.ts';
+import type { KvType } from '../kernels/attention.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { TensorLoader } from '../model/tensor-loader.ts';
 import { allocateTextModel } from '../model/text-model.ts';
@@ -16,6 +17,7 @@ import type { MemoryPlan, SpeedAssumptions } from './types.ts';
 export interface PlanSettings {
   contextLength: number;
   f16: boolean;
+  kv: KvType;
   /** What must not be exceeded. */
   budgetBytes?: number;
   /** Without a budget: where experts beyond it are left to be streamed. */
@@ -109,7 +111,7 @@ class Rehearsal {
 
   #run(slots: readonly number[]): Rehearsed {
     const { config } = this;
-    const { contextLength, f16 } = this.settings;
+    const { contextLength, f16, kv } = this.settings;
     const gpu = this.gpu.rehearsal();
     const loader = new TensorLoader(gpu, this.weights);
     const shape = { layers: config.layers.length, experts: config.ffn.kind === 'moe' ? config.ffn.experts : 0 };
@@ -122,7 +124,7 @@ class Rehearsal {
         sum + (ffn.kind === 'moe' ? Object.values(ffn.experts).reduce((all, { gpuBytes }) => all + gpuBytes, 0) : 0)
       );
     }, 0);
-    const runner = new StepRunner(gpu, model, { contextLength, f16, snapshotBytes: 0 });
+    const runner = new StepRunner(gpu, model, { contextLength, f16, kv, snapshotBytes: 0 });
     const { programBytes, weightBytes } = runner.rehearse(contextLength);
     return {
       bytes: gpu.peakBytes + programBytes,

@@ -8,6 +8,7 @@ import {
   programBytes,
   Recorder,
 } from '../gpu/index.ts';
+import type { KvType } from '../kernels/attention.ts';
 import {
   type CandidateList,
   candidateSizes,
@@ -43,8 +44,10 @@ const PROGRAMS_KEPT = 8;
 
 export interface RunnerOptions {
   contextLength: number;
-  /** f16 matmul tiles and KV cache. */
+  /** f16 matmul tiles. */
   f16: boolean;
+  /** Default: halves with `f16`, otherwise f32. */
+  kv?: KvType;
   /** Memory for snapshots of the state; default: a part of what the device's budget leaves. */
   snapshotBytes?: number;
   /** Reads ahead what the routers of later layers say while a step waits; default true. */
@@ -129,7 +132,7 @@ export class StepRunner {
   constructor(
     gpu: Gpu,
     model: TextModel,
-    { contextLength, f16, snapshotBytes, foresees = true, profiler }: RunnerOptions,
+    { contextLength, f16, kv = f16 ? 'f16' : 'f32', snapshotBytes, foresees = true, profiler }: RunnerOptions,
   ) {
     this.#gpu = gpu;
     this.#model = model;
@@ -137,7 +140,7 @@ export class StepRunner {
     this.#profiler = profiler;
     this.#foresees = foresees;
     const { config } = model;
-    this.state = new SequenceState(gpu, config, { contextLength, kvF16: f16 });
+    this.state = new SequenceState(gpu, config, { contextLength, kv });
     this.prefix = new PrefixCache(gpu, this.state, snapshotBytes);
     this.#scratch = new Scratch(gpu, Math.min(PASS_TOKENS, contextLength));
     this.#step = gpu.createBuffer('step', STEP_BYTES);

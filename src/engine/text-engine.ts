@@ -51,6 +51,7 @@ export class TextEngine implements TokenModel {
     this.#runner = new StepRunner(gpu, model, {
       contextLength: info.contextLength,
       f16: info.precision === 'f16',
+      kv: info.kvCache,
       snapshotBytes: Number.isFinite(gpu.memoryBytes) ? info.plan.snapshotBytes : undefined,
     });
   }

@@ -1,5 +1,5 @@
 import type { Gpu, GpuBuffer } from '../gpu/index.ts';
-import { type KvCache, kvRowBytes } from '../kernels/attention.ts';
+import { type KvCache, type KvType, kvHeadBytes, kvRowBytes } from '../kernels/attention.ts';
 import { type DeltaState, deltaChannels } from '../kernels/delta-net.ts';
 import type { ModelConfig } from './config.ts';
 
@@ -21,8 +21,7 @@ const FIRST_CAPACITY = 1024;
 export interface StateOptions {
   /** Most tokens there may be. */
   contextLength: number;
-  /** Keys and values as packed halves. */
-  kvF16: boolean;
+  kv: KvType;
 }
 
 /** What the model remembers of a sequence: KV caches of its attention layers, states of its DeltaNet layers. */
@@ -42,7 +41,7 @@ export class SequenceState {
     this.layers = config.layers.map(
       (kind, i): LayerState =>
         kind === 'attention'
-          ? { kind, ...this.#createKv(`layer ${i}`), capacity: this.#capacity, f16: options.kvF16 }
+          ? { kind, ...this.#createKv(`layer ${i}`), capacity: this.#capacity, type: options.kv }
           : {
               kind,
               conv: gpu.createBuffer(`layer ${i} conv state`, 3 * deltaChannels(config.deltaNet) * 4),
@@ -61,18 +60,20 @@ export class SequenceState {
     if (tokens <= this.#capacity) return false;
     const old = this.#capacity;
     while (this.#capacity < tokens) this.#capacity = Math.min(2 * this.#capacity, this.options.contextLength);
-    const rowBytes = kvRowBytes(this.config.attention, this.options.kvF16);
+    const { attention: dims } = this.config;
+    const rowBytes = kvRowBytes(dims, this.options.kv);
+    const headBytes = (capacity: number) => kvHeadBytes(dims, this.options.kv, capacity);
     for (const [i, layer] of this.layers.entries()) {
       if (layer.kind !== 'attention') continue;
       const grown = this.#createKv(`layer ${i}`);
       const encoder = this.gpu.device.createCommandEncoder();
       for (const cache of ['k', 'v'] as const) {
-        for (let head = 0; head < this.config.attention.kvHeads; head++) {
+        for (let head = 0; head < dims.kvHeads; head++) {
           encoder.copyBufferToBuffer(
             layer[cache].buffer,
-            head * old * rowBytes,
+            head * headBytes(old),
             grown[cache].buffer,
-            head * this.#capacity * rowBytes,
+            head * headBytes(this.#capacity),
             Math.min(this.position, old) * rowBytes,
           );
         }
@@ -148,8 +149,8 @@ export class SequenceState {
   }
 
   #createKv(label: string): { k: GpuBuffer; v: GpuBuffer } {
-    const bytes =
-      this.config.attention.kvHeads * this.#capacity * kvRowBytes(this.config.attention, this.options.kvF16);
+    const { attention: dims } = this.config;
+    const bytes = dims.kvHeads * kvHeadBytes(dims, this.options.kv, this.#capacity);
     return { k: this.gpu.createBuffer(`${label} keys`, bytes), v: this.gpu.createBuffer(`${label} values`, bytes) };
   }
 }
