@@ -3,7 +3,7 @@
 //   q [T, n_head, D] f32 · k_cache, v_cache [n_kv, capacity, D] as in lib/kv_cache.wgsl
 //   out [splits, T, n_head, D] f32 (unnormalised) · sums [splits, T, n_head] (m, l)
 //   The r = n_head / n_kv query heads of a kv head and the T tokens form T·r rows that share keys and values.
-//   workgroup: ROWS of these rows; D / 4 lanes. Per TILE of keys: a lane scores one key at a time for all rows; LANES / ROWS
+//   workgroup: ROWS of these rows; D / 4 lanes. Per TILE of keys: a lane scores KEYS of them at a time for all rows; LANES / ROWS
 //   lanes turn a row's scores into weights; then a lane adds up one vec4 of v for all rows.
 //   grid: (⌈T·r / ROWS⌉, kv heads of this binding, splits)
 //   source: qwen35.md §2.1; online softmax: arXiv 1805.02867; splits: flash-decoding
@@ -11,7 +11,7 @@ import package::lib::kv_cache::KV_ROW;
 @if(kv_f16) import package::lib::kv_cache::unpack_kv;
 @if(kv_q8_0) import package::lib::kv_cache::{unpack_quants, KV_SCALES, KV_BLOCK};
 import package::lib::step::{halted, step};
-import constants::{LANES, ROWS, TILE};
+import constants::{LANES, ROWS, TILE, KEYS};
 
 // Below any score, and far enough from f32's end that differences and exp's inner product with log2(e) stay finite.
 const MASKED = -1.0e30;
@@ -30,7 +30,8 @@ struct Params {
 
 @group(1) @binding(0) var<storage, read> q: array<vec4f>;
 @if(!kv_f16 && !kv_q8_0) @group(1) @binding(1) var<storage, read> k_cache: array<vec4f>;
-@if(kv_f16 || kv_q8_0) @group(1) @binding(1) var<storage, read> k_cache: array<vec4u>;
+@if(kv_f16) @group(1) @binding(1) var<storage, read> k_cache: array<vec4u>;
+@if(kv_q8_0) @group(1) @binding(1) var<storage, read> k_cache: array<u32>;
 @if(!kv_f16 && !kv_q8_0) @group(1) @binding(2) var<storage, read> v_cache: array<vec4f>;
 @if(kv_f16) @group(1) @binding(2) var<storage, read> v_cache: array<vec2u>;
 @if(kv_q8_0) @group(1) @binding(2) var<storage, read> v_cache: array<u32>;
@@ -44,61 +45,76 @@ var<workgroup> weights: array<f32, ROWS * TILE>;
 var<workgroup> rescale: array<f32, ROWS>;
 var<workgroup> parts: array<f32, LANES>;
 
-// Of the key whose row begins there, with all queries. Bounds of long loops are no constants, here and below, or lavapipe would
-// unroll them and compile for half a minute; arrays are zeroed in words, because without a value they kept what the last key left there
-// (Mesa 25.0, Dawn 0.6.2).
+// Of the keys whose rows begin there, with all queries: [KEYS, ROWS]. A query is loaded once for KEYS of them. Bounds of long
+// loops are no constants, here and below, or lavapipe would unroll them and compile for half a minute; arrays are zeroed in
+// words, because without a value they kept what the last key left there (Mesa 25.0, Dawn 0.6.2).
 @if(!kv_f16 && !kv_q8_0)
-fn scores(row: u32) -> array<f32, ROWS> {
-  var score = array<f32, ROWS>();
+fn scores(key_rows: array<u32, KEYS>) -> array<f32, KEYS * ROWS> {
+  var score = array<f32, KEYS * ROWS>();
+  var k = array<vec4f, KEYS>();
   for (var d = 0u; d < params.row_vecs; d++) {
-    let k = k_cache[row + d];
+    for (var i = 0u; i < u32(KEYS); i++) {
+      k[i] = k_cache[key_rows[i] + d];
+    }
     for (var r = 0u; r < u32(ROWS); r++) {
-      score[r] += dot(k, queries[r * u32(LANES) + d]);
+      let query = queries[r * u32(LANES) + d];
+      for (var i = 0u; i < u32(KEYS); i++) {
+        score[i * u32(ROWS) + r] += dot(k[i], query);
+      }
     }
   }
   return score;
 }
 
 @if(kv_f16)
-fn scores(row: u32) -> array<f32, ROWS> {
-  var score = array<f32, ROWS>();
+fn scores(key_rows: array<u32, KEYS>) -> array<f32, KEYS * ROWS> {
+  var score = array<f32, KEYS * ROWS>();
+  var k = array<vec4f, KEYS>();
+  var next = array<vec4f, KEYS>();
   for (var d = 0u; d < params.row_vecs; d += 2u) {
-    let halves = k_cache[row + d / 2u];
-    let k = unpack_kv(halves.xy);
-    let next = unpack_kv(halves.zw);
+    for (var i = 0u; i < u32(KEYS); i++) {
+      let halves = k_cache[key_rows[i] + d / 2u];
+      k[i] = unpack_kv(halves.xy);
+      next[i] = unpack_kv(halves.zw);
+    }
     for (var r = 0u; r < u32(ROWS); r++) {
-      let at = r * u32(LANES) + d;
-      score[r] += dot(k, queries[at]) + dot(next, queries[at + 1u]);
+      let query = queries[r * u32(LANES) + d];
+      let query_next = queries[r * u32(LANES) + d + 1u];
+      for (var i = 0u; i < u32(KEYS); i++) {
+        score[i * u32(ROWS) + r] += dot(k[i], query) + dot(next[i], query_next);
+      }
     }
   }
   return score;
 }
 
 @if(kv_q8_0)
-fn scores(row: u32) -> array<f32, ROWS> {
-  var score = array<f32, ROWS>();
-  for (var d = 0u; d < params.row_vecs; d += 4u) {
-    let quants = k_cache[row + d / 4u];
-    let block = d / KV_BLOCK;
-    let scale = half_of(k_cache[row + KV_SCALES + block / 8u], block % 8u);
-    let k0 = unpack_quants(quants.x);
-    let k1 = unpack_quants(quants.y);
-    let k2 = unpack_quants(quants.z);
-    let k3 = unpack_quants(quants.w);
+fn scores(key_rows: array<u32, KEYS>) -> array<f32, KEYS * ROWS> {
+  var score = array<f32, KEYS * ROWS>();
+  var k = array<vec4f, KEYS>();
+  var scale = array<f32, KEYS>();
+  for (var d = 0u; d < params.row_vecs; d++) {
+    for (var i = 0u; i < u32(KEYS); i++) {
+      if (d % KV_BLOCK == 0u) {
+        let block = d / KV_BLOCK;
+        scale[i] = half_of(k_cache[4u * (key_rows[i] + KV_SCALES) + block / 2u], block);
+      }
+      k[i] = scale[i] * unpack_quants(k_cache[4u * key_rows[i] + d]);
+    }
     for (var r = 0u; r < u32(ROWS); r++) {
-      let at = r * u32(LANES) + d;
-      let sum = dot(k0, queries[at]) + dot(k1, queries[at + 1u]) + dot(k2, queries[at + 2u]) + dot(k3, queries[at + 3u]);
-      score[r] = fma(scale, sum, score[r]);
+      let query = queries[r * u32(LANES) + d];
+      for (var i = 0u; i < u32(KEYS); i++) {
+        score[i * u32(ROWS) + r] += dot(k[i], query);
+      }
     }
   }
   return score;
 }
 
+// The scale of a block, of the two in a word.
 @if(kv_q8_0)
-fn half_of(words: vec4u, i: u32) -> f32 {
-  let two = select(words.xy, words.zw, i > 3u);
-  let word = select(two.x, two.y, (i & 2u) != 0u);
-  return unpack2x16float(word >> (16u * (i & 1u))).x;
+fn half_of(word: u32, block: u32) -> f32 {
+  return unpack2x16float(word >> (16u * (block & 1u))).x;
 }
 
 // This lane's vec4 of the value whose row begins there.
@@ -115,8 +131,7 @@ fn value(row: u32, lane: u32) -> vec4f {
 @if(kv_q8_0)
 fn value(row: u32, lane: u32) -> vec4f {
   let block = lane / KV_BLOCK;
-  let scales = v_cache[4u * (row + KV_SCALES) + block / 2u];
-  return unpack2x16float(scales >> (16u * (block & 1u))).x * unpack_quants(v_cache[4u * row + lane]);
+  return half_of(v_cache[4u * (row + KV_SCALES) + block / 2u], block) * unpack_quants(v_cache[4u * row + lane]);
 }
 
 @compute @workgroup_size(LANES)
@@ -150,12 +165,18 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 
   for (var tile = split * params.split_length; tile < end; tile += u32(TILE)) {
     let count = min(u32(TILE), end - tile);
-    for (var j = lane; j < count; j += u32(LANES)) {
-      let key = tile + j;
-      let score = scores(cache_at + key * KV_ROW);
-      for (var r = 0u; r < u32(ROWS); r++) {
-        let row = min(first_row + r, rows - 1u);
-        weights[r * u32(TILE) + j] = select(MASKED, score[r], key <= step.position + row / share);
+    for (var j = lane; j < count; j += u32(KEYS * LANES)) {
+      var key_rows = array<u32, KEYS>();
+      for (var i = 0u; i < u32(KEYS); i++) {
+        key_rows[i] = cache_at + min(tile + j + i * u32(LANES), end - 1u) * KV_ROW;
+      }
+      let score = scores(key_rows);
+      for (var i = 0u; i < u32(KEYS); i++) {
+        let at = j + i * u32(LANES);
+        for (var r = 0u; r < u32(ROWS) && at < count; r++) {
+          let row = min(first_row + r, rows - 1u);
+          weights[r * u32(TILE) + at] = select(MASKED, score[i * u32(ROWS) + r], tile + at <= step.position + row / share);
+        }
       }
     }
     workgroupBarrier();

@@ -151,10 +151,14 @@ const MOST_ROWS = 8;
 /** Scores a workgroup keeps: with the queries of 8 rows of 256 they fill 12 of the 16 KiB that every device has. */
 const TILE_SCORES = 1024;
 
-/** Rows of a workgroup, no more than there are; keys that it scores between barriers. */
-function attentionTile(rows: number): { ROWS: number; TILE: number } {
+/** Keys that a lane scores at a time, so that a query is loaded once for them. */
+const MOST_KEYS = 4;
+
+/** Rows of a workgroup, no more than there are; keys that it scores between barriers, and a lane at a time. */
+function attentionTile(rows: number, lanes: number): { ROWS: number; TILE: number; KEYS: number } {
   const ROWS = Math.min(MOST_ROWS, 2 ** Math.ceil(Math.log2(rows)));
-  return { ROWS, TILE: Math.min(MIN_SPLIT, TILE_SCORES / ROWS) };
+  const TILE = Math.min(MIN_SPLIT, TILE_SCORES / ROWS);
+  return { ROWS, TILE, KEYS: Math.max(1, Math.min(MOST_KEYS, TILE / lanes)) };
 }
 
 export interface AttentionTensors {
@@ -180,7 +184,7 @@ export function attention(
   { splits, splitLength }: AttentionPlan = attentionPlan(tokens, cache.capacity),
 ): void {
   const lanes = headDim / 4;
-  const tile = attentionTile(tokens * (heads / kvHeads));
+  const tile = attentionTile(tokens * (heads / kvHeads), lanes);
   const rowTiles = Math.ceil((tokens * (heads / kvHeads)) / tile.ROWS);
   for (const { first, count, headBytes, k, v } of boundHeads(rec, kvHeads, headDim, cache)) {
     rec.dispatch(
@@ -197,6 +201,11 @@ export function attention(
         scale: 1 / Math.sqrt(headDim),
       },
       [rowTiles, count, splits],
+      {
+        bytes: tokens * (heads / kvHeads) * count * (headDim + splits * (headDim + 2)) * 4,
+        keyBytes: 2 * rowTiles * count * kvRowBytes({ headDim }, cache.type),
+        keyFlops: 4 * tokens * (heads / kvHeads) * count * headDim,
+      },
     );
   }
   rec.dispatch(
@@ -204,5 +213,6 @@ export function attention(
     { partials: partial, sums, qg, y },
     { splits },
     [tokens * heads],
+    { bytes: tokens * heads * (splits * (headDim + 2) + 2 * headDim) * 4 },
   );
 }
