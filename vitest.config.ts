@@ -20,6 +20,9 @@ declare module 'vitest' {
   }
 }
 
+/** Tests that make their own models, by programs for Node. */
+const NODE_ONLY = ['src/engine/drafting.test.ts'];
+
 const [adapter, browser] = await Promise.all([findDawnAdapter(), findBrowser()]);
 if (f16Required() && !adapter?.f16) throw new Error(`No adapter with shader-f16 for the f16 kernels. ${F16_REMEDY}`);
 
@@ -57,7 +60,7 @@ if (browser !== undefined) {
     test: {
       name: 'chromium',
       include: [GPU_TESTS, BROWSER_TESTS],
-      exclude: adapter === undefined ? [] : NODE_IF_POSSIBLE,
+      exclude: [...NODE_ONLY, ...(adapter === undefined ? [] : NODE_IF_POSSIBLE)],
       provide: { alsoInNode: adapter !== undefined },
       testTimeout: 300_000,
       hookTimeout: 300_000,

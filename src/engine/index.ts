@@ -8,6 +8,7 @@ import type { GgufMetadata, Weights } from '../weights/types.ts';
 import { ImageReader } from './image-reader.ts';
 import { planMemory } from './memory-plan.ts';
 import { ProgressMeter } from './progress.ts';
+import { MOST_DRAFTS } from './step-runner.ts';
 import { expertTypes, typesByBytes } from './tensor-types.ts';
 import { TextEngine } from './text-engine.ts';
 import type { KvType, LoadOptions, MemoryPlan, ModelInfo, ModelInput, PlanOptions, TokenModel } from './types.ts';
@@ -45,7 +46,7 @@ export async function loadTokenModel(
     // Before the weights: a setting that cannot be should not cost a download first.
     const config = chooseConfig(weights, options);
     const kvCache = chooseKvCache(options.kvCache, precision);
-    const described = describe(config, weights, gpu, { precision, kvCache }, options.contextLength);
+    const described = describe(config, weights, gpu, { precision, kvCache }, options);
     const plan = await planFor(gpu, weights, config, described, options);
     const early = config.ffn.kind === 'moe' && !(options.waitForExperts ?? isLocal(input));
     const info = { ...described, vision: options.mmproj !== undefined, plan };
@@ -55,6 +56,7 @@ export async function loadTokenModel(
       config,
       signal,
       room,
+      mtp: (described.draftTokens ?? 0) > 0,
       onProgress: (loaded, total, file) => meter.report('weights', loaded, total, file),
     });
     meter.report('compile');
@@ -89,7 +91,7 @@ export async function planModel(input: ModelInput, options: PlanOptions): Promis
     try {
       const config = chooseConfig(weights, options);
       const kvCache = chooseKvCache(options.kvCache, precision);
-      const described = describe(config, weights, gpu, { precision, kvCache }, options.contextLength);
+      const described = describe(config, weights, gpu, { precision, kvCache }, options);
       return await planFor(gpu, weights, config, described, options);
     } finally {
       weights.close();
@@ -135,7 +137,12 @@ async function planFor(
   gpu: Gpu,
   weights: Weights,
   config: ModelConfig,
-  { contextLength, precision, kvCache }: Pick<ModelInfo, 'contextLength' | 'precision' | 'kvCache'>,
+  {
+    contextLength,
+    precision,
+    kvCache,
+    draftTokens,
+  }: Pick<ModelInfo, 'contextLength' | 'precision' | 'kvCache' | 'draftTokens'>,
   { gpuMemoryBytes, mmproj, signal, assume }: PlanOptions,
 ): Promise<MemoryPlan> {
   // Experts give way to the vision tower, which is loaded with the first picture; nothing else could.
@@ -144,6 +151,7 @@ async function planFor(
     contextLength,
     f16: precision === 'f16',
     kv: kvCache,
+    drafts: draftTokens,
     budgetBytes: gpuMemoryBytes,
     softBudgetBytes: safeBytes(),
     visionBytes: yields && mmproj !== undefined ? await visionBytes(mmproj, signal) : 0,
@@ -157,8 +165,9 @@ async function visionBytes(mmproj: ModelInput, signal: AbortSignal | undefined):
   return weights.byteLength + VISION_WORK_BYTES;
 }
 
-function shapeOf({ layers, ffn }: ModelConfig): { layers: number; experts: number } {
-  return { layers: layers.length, experts: ffn.kind === 'moe' ? ffn.experts : 0 };
+/** Of the routers whose choices are counted, whether or not the file's MTP block drafts this time. */
+function shapeOf({ layers, mtpBlocks, ffn }: ModelConfig): { layers: number; experts: number } {
+  return { layers: layers.length + Math.min(mtpBlocks, 1), experts: ffn.kind === 'moe' ? ffn.experts : 0 };
 }
 
 function isLocal(input: ModelInput): boolean {
@@ -206,7 +215,10 @@ function describe(
   weights: Weights,
   gpu: Gpu,
   chosen: Pick<ModelInfo, 'precision' | 'kvCache'>,
-  contextLength = Math.min(DEFAULT_CONTEXT, config.contextLength),
+  {
+    contextLength = Math.min(DEFAULT_CONTEXT, config.contextLength),
+    draftTokens = 1,
+  }: Pick<LoadOptions, 'contextLength' | 'draftTokens'>,
 ): Omit<ModelInfo, 'vision' | 'plan'> {
   if (!Number.isInteger(contextLength) || contextLength < 1 || contextLength > config.contextLength) {
     throw new QwenError(
@@ -215,6 +227,16 @@ function describe(
       { param: 'contextLength' },
     );
   }
+  if (!Number.isInteger(draftTokens) || draftTokens < 0 || draftTokens > MOST_DRAFTS) {
+    throw new QwenError(
+      'invalid-request',
+      `draftTokens is ${draftTokens}; it takes whole numbers from 0 to ${MOST_DRAFTS}.`,
+      {
+        param: 'draftTokens',
+      },
+    );
+  }
+  const drafts = config.mtpBlocks > 0 ? draftTokens : 0;
   const tensors = [...weights.tensors.values()];
   return {
     name: config.name,
@@ -223,13 +245,16 @@ function describe(
     hiddenSize: config.hidden,
     vocabularySize: config.vocabulary,
     contextLength,
+    longestContext: config.contextLength,
     experts: config.ffn.kind === 'moe' ? config.ffn.experts : 0,
     expertsUsed: config.ffn.kind === 'moe' ? config.ffn.topK : 0,
     parameters: tensors.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0),
     fileBytes: weights.byteLength,
     quantization: typesByBytes(tensors)[0] ?? 'none',
-    expertTypes: config.ffn.kind === 'moe' ? expertTypes(tensors, config.layers.length) : undefined,
+    expertTypes:
+      config.ffn.kind === 'moe' ? expertTypes(tensors, config.layers.length + Math.min(drafts, 1)) : undefined,
     adapter: gpu.adapterName,
     ...chosen,
+    draftTokens: drafts,
   };
 }

@@ -34,6 +34,11 @@ export interface LoadOptions {
   waitForExperts?: boolean;
   /** A WebGPU implementation to run on in this thread (Node: Dawn's `create([])`). Default: `navigator.gpu` in a worker. */
   gpu?: GPU;
+  /**
+   * Tokens that are drafted ahead by the model's MTP block and verified together, 0 to 3; 0 leaves the block out. Answers are
+   * the same token for token; it only takes less time and more memory. Default 1 where the file has such a block.
+   */
+  draftTokens?: number;
   /** Arithmetic: `'f32'` everywhere, or `'f16'` tiles and KV cache; `'auto'` (default) takes f16 where the device has it. */
   precision?: 'auto' | 'f32' | 'f16';
   /**
@@ -79,7 +84,15 @@ export interface LoadProgress {
 export interface PlanOptions
   extends Pick<
     LoadOptions,
-    'mmproj' | 'contextLength' | 'gpuMemoryBytes' | 'gpu' | 'precision' | 'kvCache' | 'ropeScaling' | 'signal'
+    | 'mmproj'
+    | 'contextLength'
+    | 'gpuMemoryBytes'
+    | 'gpu'
+    | 'precision'
+    | 'kvCache'
+    | 'ropeScaling'
+    | 'draftTokens'
+    | 'signal'
   > {
   /** Rates that the estimate of speed goes by, where they are known better. */
   assume?: Partial<SpeedAssumptions>;
@@ -124,7 +137,7 @@ export interface MemoryPlan {
   fullBytes: number;
   /** Routed experts a layer; 0 when dense. */
   experts: number;
-  /** Slots of each layer; empty when dense. */
+  /** Slots of each layer, and of the MTP block where it drafts; empty when dense. */
   slots: readonly number[];
   /** An estimate of decoding, with what it assumes. */
   speed: {
@@ -146,6 +159,8 @@ export interface ModelInfo {
   hiddenSize: number;
   vocabularySize: number;
   contextLength: number;
+  /** Most tokens that `contextLength` can be set to when it is loaded. */
+  longestContext?: number;
   /** Routed experts a layer; 0 when dense. */
   experts: number;
   expertsUsed: number;
@@ -160,6 +175,8 @@ export interface ModelInfo {
   adapter: string;
   precision: 'f32' | 'f16';
   kvCache: KvType;
+  /** Most tokens that are drafted ahead by the model's MTP block; 0 or absent: none. */
+  draftTokens?: number;
   /** What it takes of the GPU's memory. */
   plan?: MemoryPlan;
 }
@@ -199,7 +216,7 @@ export interface EngineStats {
   expertMisses: number;
   expertStallMs: number;
   /**
-   * `[layers, experts]`: where each expert is: 0 on the server, 1 in the store or a picked file, 2 in a slot, 3 in a slot
+   * `[layers, experts]` (an MTP block that drafts is the last layer): where each expert is: 0 on the server, 1 in the store or a picked file, 2 in a slot, 3 in a slot
    * and chosen by the last pass. Of a model of experts.
    */
   experts?: Uint8Array;
@@ -212,6 +229,7 @@ export interface EngineStats {
   visionCached: number;
   /** Time of the runs. */
   visionMs: number;
+  /** Tokens that were drafted ahead, and those of them that were right and so cost no pass of their own. */
   draftedTokens: number;
   acceptedTokens: number;
 }
