@@ -3,8 +3,8 @@
 //   q [T, n_head, D] f32 · k_cache, v_cache [n_kv, capacity, D] as in lib/kv_cache.wgsl
 //   out [splits, T, n_head, D] f32 (unnormalised) · sums [splits, T, n_head] (m, l)
 //   The r = n_head / n_kv query heads of a kv head and the T tokens form T·r rows that share keys and values.
-//   workgroup: ROWS of these rows; D / 4 lanes. Per TILE of keys: a lane scores KEYS of them at a time for all rows; LANES / ROWS
-//   lanes turn a row's scores into weights; then a lane adds up one vec4 of v for all rows.
+//   workgroup: ROWS of these rows; D / 4 lanes. Per TILE of keys: a lane scores KEYS of them at a time for all rows; some lanes
+//   turn a row's scores into weights; then a lane adds up one vec4 of v for all rows.
 //   grid: (⌈T·r / ROWS⌉, kv heads of this binding, splits)
 //   source: qwen35.md §2.1; online softmax: arXiv 1805.02867; splits: flash-decoding
 import package::lib::kv_cache::KV_ROW;
@@ -25,6 +25,8 @@ struct Params {
   split_length: u32,
   // D / 4.
   row_vecs: u32,
+  // Lanes that share a row's softmax: the same for all ROWS, so that a row's sums do not depend on how many tokens a pass has.
+  part_count: u32,
   scale: f32,
 }
 
@@ -154,10 +156,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     let head = kv_head * share + row % share;
     queries[r * u32(LANES) + lane] = q[((row / share) * params.heads + head) * u32(LANES) + lane] * params.scale;
   }
-  // Of the softmax, lanes have a row and a part of its keys each.
-  let part_count = params.row_vecs / u32(ROWS);
+  // Of the softmax, lanes have a row and a part of its keys each; with few rows some have none.
+  let part_count = params.part_count;
   let own_row = lane / part_count;
   let own_part = lane % part_count;
+  let own_scores = min(own_row, u32(ROWS) - 1u) * u32(TILE);
+  let has_row = own_row < u32(ROWS);
   var most = MASKED;
   var total = 0.0;
   var acc: array<vec4f, ROWS>;
@@ -181,8 +185,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     }
     workgroupBarrier();
     var m = most;
-    for (var j = own_part; j < count; j += part_count) {
-      m = max(m, weights[own_row * u32(TILE) + j]);
+    for (var j = own_part; j < count && has_row; j += part_count) {
+      m = max(m, weights[own_scores + j]);
     }
     parts[lane] = m;
     workgroupBarrier();
@@ -192,14 +196,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     let factor = exp(most - m);
     most = m;
     total *= factor;
-    for (var j = own_part; j < count; j += part_count) {
-      let at = own_row * u32(TILE) + j;
+    for (var j = own_part; j < count && has_row; j += part_count) {
+      let at = own_scores + j;
       // A row with no visible key so far has m = MASKED: its weights must be 0, not exp(0).
       let w = select(exp(weights[at] - m), 0.0, weights[at] <= MASKED);
       weights[at] = w;
       total += w;
     }
-    if (own_part == 0u) {
+    if (own_part == 0u && has_row) {
       rescale[own_row] = factor;
     }
     workgroupBarrier();
@@ -216,7 +220,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   }
 
   parts[lane] = total;
-  if (own_part == 0u) {
+  if (own_part == 0u && has_row) {
     rescale[own_row] = most;
   }
   workgroupBarrier();

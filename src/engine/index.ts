@@ -1,12 +1,12 @@
 import { QwenError } from '../errors.ts';
 import { createPolicy, loadUsage, usageKey } from '../experts/index.ts';
-import { Gpu, type OpenGpuOptions } from '../gpu/index.ts';
+import { Gpu, type OpenGpuOptions, type ShaderVariant } from '../gpu/index.ts';
 import { type ModelConfig, readConfig, withYarn } from '../model/config.ts';
 import { loadTextModel } from '../model/text-model.ts';
 import { openWeights } from '../weights/index.ts';
 import type { GgufMetadata, Weights } from '../weights/types.ts';
 import { ImageReader } from './image-reader.ts';
-import { planMemory } from './memory-plan.ts';
+import { type Planned, planMemory } from './memory-plan.ts';
 import { ProgressMeter } from './progress.ts';
 import { MOST_DRAFTS } from './step-runner.ts';
 import { expertTypes, typesByBytes } from './tensor-types.ts';
@@ -47,7 +47,8 @@ export async function loadTokenModel(
     const config = chooseConfig(weights, options);
     const kvCache = chooseKvCache(options.kvCache, precision);
     const described = describe(config, weights, gpu, { precision, kvCache }, options);
-    const plan = await planFor(gpu, weights, config, described, options);
+    const { plan, kernels } = await planFor(gpu, weights, config, described, options);
+    compileAhead(gpu, kernels);
     const early = config.ffn.kind === 'moe' && !(options.waitForExperts ?? isLocal(input));
     const info = { ...described, vision: options.mmproj !== undefined, plan };
     const usage = config.ffn.kind === 'moe' ? await loadUsage(usageKey(weights), shapeOf(config)) : undefined;
@@ -92,7 +93,7 @@ export async function planModel(input: ModelInput, options: PlanOptions): Promis
       const config = chooseConfig(weights, options);
       const kvCache = chooseKvCache(options.kvCache, precision);
       const described = describe(config, weights, gpu, { precision, kvCache }, options);
-      return await planFor(gpu, weights, config, described, options);
+      return (await planFor(gpu, weights, config, described, options)).plan;
     } finally {
       weights.close();
     }
@@ -144,7 +145,7 @@ async function planFor(
     draftTokens,
   }: Pick<ModelInfo, 'contextLength' | 'precision' | 'kvCache' | 'draftTokens'>,
   { gpuMemoryBytes, mmproj, signal, assume }: PlanOptions,
-): Promise<MemoryPlan> {
+): Promise<Planned> {
   // Experts give way to the vision tower, which is loaded with the first picture; nothing else could.
   const yields = gpuMemoryBytes !== undefined && config.ffn.kind === 'moe';
   return planMemory(gpu, weights, config, {
@@ -157,6 +158,11 @@ async function planFor(
     visionBytes: yields && mmproj !== undefined ? await visionBytes(mmproj, signal) : 0,
     assume,
   });
+}
+
+/** Kernels depend on sizes and tensor types alone: they compile while the weights come. What fails is told where it is awaited. */
+function compileAhead(gpu: Gpu, kernels: readonly ShaderVariant[]): void {
+  for (const kernel of kernels) gpu.kernel(kernel).catch(() => {});
 }
 
 async function visionBytes(mmproj: ModelInput, signal: AbortSignal | undefined): Promise<number> {

@@ -6,6 +6,7 @@ import {
   type Program,
   programBytes,
   Recorder,
+  type ShaderVariant,
 } from '../gpu/index.ts';
 import type { KvType } from '../kernels/attention.ts';
 import {
@@ -193,18 +194,28 @@ export class StepRunner {
 
   /**
    * On a rehearsal's device: allocates all that passes may come to need, the whole context and the logits of a long prompt.
-   * @returns bytes of the programs that may be alive at once, and bytes of weights that a decode step reads
+   * @returns bytes of the programs that may be alive at once, bytes of weights that a decode step reads, and the kernels that
+   *   `warmUp` compiles, in the order of need
    */
-  rehearse(contextLength: number): { programBytes: number; weightBytes: number } {
+  rehearse(contextLength: number): {
+    programBytes: number;
+    weightBytes: number;
+    kernels: readonly ShaderVariant[];
+  } {
     const decode = this.#record(1, 'last').rec;
     const most = this.#record(this.#scratch.maxTokens, 'last').rec;
     const all = this.drafts > 0 ? this.#record(1 + this.drafts, 'all').rec : decode;
-    this.#mtp?.record(this.#scratch.maxTokens, true);
+    const drafting = [this.#mtp?.record(1, true).rec, this.#mtp?.record(this.#scratch.maxTokens, true).rec];
+    const recorders = [decode, most, all, ...drafting];
     while (this.state.capacity < contextLength) this.state.reserve(this.state.capacity + 1);
     for (const buffer of this.#createLogitRows(LOGIT_ROWS)) buffer.dispose();
     const dispatches = Math.max(decode.dispatchCount, most.dispatchCount, all.dispatchCount);
     const programs = (this.#programsKept + 2) * programBytes(dispatches) + (this.#foresight?.rehearse() ?? 0);
-    return { programBytes: programs, weightBytes: decode.weightBytes };
+    return {
+      programBytes: programs,
+      weightBytes: decode.weightBytes,
+      kernels: recorders.flatMap((rec) => rec?.variants ?? []),
+    };
   }
 
   /** Starts a new sequence. @param images in its order; their buffers stay the caller's */

@@ -55,6 +55,11 @@ export class Recorder {
     return this.#dispatches.length;
   }
 
+  /** Of the kernels, as often as they are dispatched. */
+  get variants(): ShaderVariant[] {
+    return this.#dispatches.map(({ spec }) => spec);
+  }
+
   /** Bytes of weights that the dispatches read. */
   get weightBytes(): number {
     return this.#dispatches.reduce((sum, { cost }) => sum + (cost.weightBytes ?? 0), 0);

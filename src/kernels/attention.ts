@@ -1,5 +1,5 @@
 import { QwenError } from '../errors.ts';
-import { type Bindable, type Recorder, range } from '../gpu/index.ts';
+import { type Bindable, type Gpu, type Recorder, range } from '../gpu/index.ts';
 
 /** Sizes of a gated attention layer. */
 export interface AttentionDims {
@@ -148,17 +148,21 @@ export function attentionPlan(tokens: number, capacity: number): AttentionPlan {
 
 /** Most query rows (tokens × heads of a kv head) a workgroup handles together. */
 const MOST_ROWS = 8;
-/** Scores a workgroup keeps: with the queries of 8 rows of 256 they fill 12 of the 16 KiB that every device has. */
-const TILE_SCORES = 1024;
-
-/** Keys that a lane scores at a time, so that a query is loaded once for them. */
+/** Keys a workgroup scores between barriers, and a lane at a time, so that a query is loaded once for them. */
+const MOST_TILE = 256;
 const MOST_KEYS = 4;
+/** Scores a lane keeps in registers; with more, lavapipe compiles for seconds. */
+const MOST_SCORES = 16;
 
-/** Rows of a workgroup, no more than there are; keys that it scores between barriers, and a lane at a time. */
-function attentionTile(rows: number, lanes: number): { ROWS: number; TILE: number; KEYS: number } {
+/**
+ * Rows of a workgroup, no more than there are. The tile depends on the device alone: rescaling from tile to tile shows in the
+ * last bits, and those of a token must not depend on how many are read with it.
+ */
+function attentionTile({ limits }: Gpu, rows: number, lanes: number): { ROWS: number; TILE: number; KEYS: number } {
   const ROWS = Math.min(MOST_ROWS, 2 ** Math.ceil(Math.log2(rows)));
-  const TILE = Math.min(MIN_SPLIT, TILE_SCORES / ROWS);
-  return { ROWS, TILE, KEYS: Math.max(1, Math.min(MOST_KEYS, TILE / lanes)) };
+  const bytes = (tile: number) => 4 * (MOST_ROWS * (4 * lanes + tile + 1) + lanes);
+  const TILE = bytes(MOST_TILE) <= limits.maxComputeWorkgroupStorageSize ? MOST_TILE : MOST_TILE / 2;
+  return { ROWS, TILE, KEYS: Math.max(1, Math.min(MOST_KEYS, TILE / lanes, MOST_SCORES / ROWS)) };
 }
 
 export interface AttentionTensors {
@@ -184,7 +188,7 @@ export function attention(
   { splits, splitLength }: AttentionPlan = attentionPlan(tokens, cache.capacity),
 ): void {
   const lanes = headDim / 4;
-  const tile = attentionTile(tokens * (heads / kvHeads), lanes);
+  const tile = attentionTile(rec.gpu, tokens * (heads / kvHeads), lanes);
   const rowTiles = Math.ceil((tokens * (heads / kvHeads)) / tile.ROWS);
   for (const { first, count, headBytes, k, v } of boundHeads(rec, kvHeads, headDim, cache)) {
     rec.dispatch(
@@ -197,7 +201,8 @@ export function attention(
         first_kv_head: first,
         head_stride: headBytes / KV_UNIT,
         split_length: splitLength,
-        row_vecs: headDim / 4,
+        row_vecs: lanes,
+        part_count: lanes / MOST_ROWS,
         scale: 1 / Math.sqrt(headDim),
       },
       [rowTiles, count, splits],

@@ -7,6 +7,8 @@ export interface WatchedGpu {
   readonly liveBuffers: number;
   /** Buffers made so far, of all devices. */
   readonly madeBuffers: number;
+  /** Compute pipelines asked for so far, of all devices. */
+  readonly pipelines: number;
   /** Submits so far, of all devices. */
   readonly submits: number;
   /** Called after each submit of a device, with its number from 1 on. */
@@ -22,12 +24,17 @@ export interface WatchedGpu {
 /** @param gpu is not changed; its adapters and devices are, as far as they came through the watched one */
 export function watchGpu(gpu: GPU): WatchedGpu {
   const live = new Set<GPUBuffer>();
-  let [madeBuffers, submits] = [0, 0];
+  let [madeBuffers, submits, pipelines] = [0, 0, 0];
   const devices: GPUDevice[] = [];
 
   const watchDevice = (device: GPUDevice) => {
     devices.push(device);
     const createBuffer = device.createBuffer.bind(device);
+    const createPipeline = device.createComputePipelineAsync.bind(device);
+    device.createComputePipelineAsync = (descriptor) => {
+      pipelines++;
+      return createPipeline(descriptor);
+    };
     const submit = device.queue.submit.bind(device.queue);
     device.createBuffer = (descriptor) => {
       watched.onBuffer(++madeBuffers);
@@ -68,6 +75,9 @@ export function watchGpu(gpu: GPU): WatchedGpu {
     },
     get madeBuffers() {
       return madeBuffers;
+    },
+    get pipelines() {
+      return pipelines;
     },
     get submits() {
       return submits;
