@@ -19,6 +19,8 @@ export type {
   RopeScaling,
   SpeedAssumptions,
   StoreKind,
+  Trace,
+  TracedDispatch,
 } from './engine/types.ts';
 export { QwenError, type QwenErrorCode, type QwenErrorDetails } from './errors.ts';
 export type { RememberedFiles, StoredFile } from './weights/index.ts';

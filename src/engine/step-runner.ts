@@ -116,7 +116,7 @@ export class StepRunner {
   readonly #gpu: Gpu;
   readonly #model: TextModel;
   readonly #f16: boolean;
-  readonly #profiler: Profiler | undefined;
+  #profiler: Profiler | undefined;
   readonly #drafter: Drafter | undefined;
   readonly #mtp: MtpDrafter | undefined;
   readonly #foresight: Foresight | undefined;
@@ -216,6 +216,11 @@ export class StepRunner {
       weightBytes: decode.weightBytes,
       kernels: recorders.flatMap((rec) => rec?.variants ?? []),
     };
+  }
+
+  /** Times the dispatches of passes from now on, or no longer. */
+  profile(profiler: Profiler | undefined): void {
+    this.#profiler = profiler;
   }
 
   /** Starts a new sequence. @param images in its order; their buffers stay the caller's */

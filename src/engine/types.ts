@@ -234,6 +234,33 @@ export interface EngineStats {
   acceptedTokens: number;
 }
 
+/** What one answer took of the GPU, dispatch by dispatch. */
+export interface Trace {
+  /** `dispatch`: each was timed; `pass`: the device has no timestamp queries, so a pass is one entry, timed by the clock. */
+  resolution: 'dispatch' | 'pass';
+  /** Tokens that `prompt` read. */
+  promptTokens: number;
+  /** Tokens over which `token` is the mean. */
+  tokens: number;
+  /** In the order of execution: all passes of the prompt. */
+  prompt: readonly TracedDispatch[];
+  /** In the order of execution: decoding one token. */
+  token: readonly TracedDispatch[];
+}
+
+export interface TracedDispatch {
+  /** The shader's name, and what it was compiled for, e.g. `matvec` and `q4_k subgroups`. */
+  kernel: string;
+  variant: string;
+  /** The tensor that it multiplies with. */
+  weights?: string;
+  /** Browsers round it to 0.1 ms. */
+  ms: number;
+  /** Bytes that it reads and writes, and floating-point operations, as far as they are counted; 0 where they are not. */
+  bytes: number;
+  flops: number;
+}
+
 /** Pixels of a picture, or of two frames of a video that are read as one; `[height, width]` RGBA. */
 export interface PicturePixels {
   rgba: Uint8Array<ArrayBuffer>;
@@ -317,6 +344,8 @@ export interface TokenModel {
     ids: readonly number[],
     options?: { all?: boolean; images?: readonly PromptImage[]; signal?: AbortSignal },
   ): Promise<Float32Array>;
+  /** What a greedy answer of so many tokens takes of the GPU. Forgets the sequence. */
+  trace(ids: readonly number[], tokens: number, signal?: AbortSignal): Promise<Trace>;
   /** Reads the header of the vision tower's file if that was not done yet. @throws QwenError `no-vision` without one */
   vision(signal?: AbortSignal): Promise<VisionLimits>;
   stats(): EngineStats;
