@@ -1,6 +1,6 @@
 /**
  * What a decoded token costs after a short and after a long context, whose cache is filled directly.
- * MODEL=NAME (bench/models.mjs), SHORT=1024, LONG=32768 tokens, KV=f16,q8_0, RUNS=5. PROMPT=8192 also reads a prompt of so many
+ * MODEL=NAME (bench/models.mjs) or a file, SHORT=1024, LONG=32768 tokens, KV=f16,q8_0, RUNS=5. PROMPT=8192 also reads a prompt of so many
  * tokens with MODEL, and tells the memory it took.
  */
 import { openAsBlob } from 'node:fs';
@@ -23,6 +23,9 @@ const MODEL = env.MODEL ?? '0.8b-8-layers-q4_k';
 const NO_PENALTIES = { ids: new Uint32Array(), scale: new Float32Array(), shift: new Float32Array() };
 
 const gpu = await Gpu.open(await openDawn(['disable-dawn-features=timestamp_quantization']));
+
+/** MODEL is a name, or the path of a file. */
+const modelPath = async () => (MODEL.endsWith('.gguf') ? MODEL : await ensureModel(MODEL));
 
 /** Rows of plausible keys or values. */
 function randomRows(type: KvType, headDim: number, rows: number): Uint8Array<ArrayBuffer> {
@@ -100,7 +103,7 @@ class Contender {
 }
 
 test.each(kvTypes)('decoding with a cache of %s', async (kv) => {
-  const weights = await openWeights(await openAsBlob(await ensureModel(MODEL)), { store: 'none' });
+  const weights = await openWeights(await openAsBlob(await modelPath()), { store: 'none' });
   const model = await loadTextModel(gpu, weights);
   const contenders = lengths.map((tokens) => new Contender(model, tokens, kv));
   for (let run = 0; run <= RUNS; run++) for (const contender of contenders) await contender.step();
@@ -132,12 +135,12 @@ test.each(kvTypes)('decoding with a cache of %s', async (kv) => {
 
 test.runIf(env.PROMPT)('a long prompt', async () => {
   const tokens = Number(env.PROMPT);
-  const weights = await openWeights(await openAsBlob(await ensureModel(MODEL)), { store: 'none' });
+  const weights = await openWeights(await openAsBlob(await modelPath()), { store: 'none' });
   const model = await loadTextModel(gpu, weights);
   const before = gpu.bytes;
   const runner = new StepRunner(gpu, model, { contextLength: tokens + 1, f16: gpu.capabilities.f16 });
   const start = performance.now();
-  await runner.read(Array.from({ length: tokens }, (_, i) => 300 + ((i * 7919) % 20000)));
+  await runner.read(Array.from({ length: tokens }, (_, i) => (300 + i * 7919) % model.config.vocabulary));
   await runner.step([17], NO_PENALTIES);
   const seconds = (performance.now() - start) / 1000;
   const { bytes } = runner.state;

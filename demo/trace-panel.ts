@@ -97,7 +97,7 @@ function result(trace: Trace): TemplateResult {
               <td>${formatNumber(ms, 2)}</td>
               <td>${total > 0 ? `${formatNumber((100 * ms) / total, 1)} %` : '–'}</td>
               <td>${bytes > 0 ? formatBytes(bytes) : '–'}</td>
-              <td>${bytes > 0 && ms > 0 ? formatNumber(bytes / ms / 1e6, 1) : '–'}</td>
+              <td>${bytes > 0 && ms > 0 ? formatNumber(bytes / ms / 1e6, 2) : '–'}</td>
             </tr>`,
         )}
       </tbody>

@@ -4,8 +4,14 @@ import { withMetadata } from '../../tools/fixtures/gguf-edit.mjs';
 import { testGpu } from '../../tools/test-gpu.ts';
 import { fixture } from '../../tools/testing/fixtures.ts';
 import { GREEDY_SAMPLING } from '../../tools/testing/greedy.ts';
+import { openTestGpu } from '../../tools/testing/kernels.ts';
 import { Engine } from '../index.ts';
+import { readConfig } from '../model/config.ts';
+import { TensorLoader } from '../model/tensor-loader.ts';
+import { allocateTextModel } from '../model/text-model.ts';
+import { openWeights } from '../weights/index.ts';
 import { loadTokenModel } from './index.ts';
+import { StepRunner } from './step-runner.ts';
 import type { LoadOptions, TokenModel } from './types.ts';
 
 interface YarnGolden {
@@ -71,6 +77,30 @@ describe('YaRN', () => {
     const options = { ropeScaling: wrong as LoadOptions['ropeScaling'] };
     await expect(load(plainFile, options)).rejects.toMatchObject({ code: 'invalid-request', param: 'ropeScaling' });
   });
+});
+
+test('a pass takes no more memory after a long prompt than after a short one, beside the cache', async () => {
+  const gpu = (await openTestGpu()).rehearsal();
+  const weights = await openWeights(plainFile, { store: 'none' });
+  const loader = new TensorLoader(gpu, weights);
+  const runner = new StepRunner(gpu, allocateTextModel(loader, readConfig(weights)), {
+    contextLength: 65_536,
+    f16: false,
+    snapshotBytes: 0,
+  });
+  // Records a decode step and a full pass for the capacity there is, then grows to the next.
+  const work = (contextLength: number) => {
+    runner.rehearse(contextLength);
+    return gpu.bytes - runner.state.bytes;
+  };
+  const short = work(1024);
+  work(8192);
+  expect(runner.state.capacity).toBe(8192);
+  expect(work(8192)).toBe(short);
+  work(65_536);
+  expect(work(65_536)).toBe(short);
+  // Reading goes pass by pass: growing holds one layer's old cache beside the new one, and nothing else is ever doubled.
+  expect(gpu.peakBytes - gpu.bytes).toBeLessThanOrEqual(runner.state.bytes);
 });
 
 describe('a cache of 8-bit keys and values', () => {
