@@ -35,7 +35,7 @@ test('an answer is traced kernel by kernel, and the chat goes on after it', asyn
     ).toBe(runs);
     await expect(panel).toContainText(`in ${runs} dispatches`);
     for (const theme of ['light', 'dark']) {
-      await page.evaluate((name) => void (document.documentElement.dataset.theme = name), theme);
+      await page.evaluate((name) => document.documentElement.setAttribute('data-theme', name), theme);
       await expectAccessible(page);
       if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/trace-${theme}.png` });
     }
