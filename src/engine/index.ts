@@ -6,6 +6,7 @@ import { loadTextModel } from '../model/text-model.ts';
 import { openWeights } from '../weights/index.ts';
 import type { GgufMetadata, Weights } from '../weights/types.ts';
 import { ImageReader } from './image-reader.ts';
+import { chooseKernels } from './kernel-choices.ts';
 import { type Planned, planMemory } from './memory-plan.ts';
 import { ProgressMeter } from './progress.ts';
 import { MOST_DRAFTS } from './step-runner.ts';
@@ -47,10 +48,20 @@ export async function loadTokenModel(
     const config = chooseConfig(weights, options);
     const kvCache = chooseKvCache(options.kvCache, precision);
     const described = describe(config, weights, gpu, { precision, kvCache }, options);
-    const { plan, kernels } = await planFor(gpu, weights, config, described, options);
-    compileAhead(gpu, kernels);
+    const kernels = await chooseKernels(gpu, {
+      type: typesByBytes(weights.tensors.values())[0],
+      deltaNet: config.deltaNet,
+      f16: precision === 'f16',
+      wanted: options.autotune,
+      keep: store !== 'none',
+      signal,
+      // Counted apart: it is gone before the weights come.
+      open: () => openGpu({ gpu: options.gpu }, gpuOptions),
+    });
+    const { plan, variants } = await planFor(gpu, weights, config, described, options);
+    compileAhead(gpu, variants);
     const early = config.ffn.kind === 'moe' && !(options.waitForExperts ?? isLocal(input));
-    const info = { ...described, vision: options.mmproj !== undefined, plan };
+    const info = { ...described, kernels, vision: options.mmproj !== undefined, plan };
     const usage = config.ffn.kind === 'moe' ? await loadUsage(usageKey(weights), shapeOf(config)) : undefined;
     const room = usage && { slots: plan.slots, policy: createPolicy('forecast', shapeOf(config), usage), early };
     const textModel = await loadTextModel(gpu, weights, {
@@ -161,8 +172,8 @@ async function planFor(
 }
 
 /** Kernels depend on sizes and tensor types alone: they compile while the weights come. What fails is told where it is awaited. */
-function compileAhead(gpu: Gpu, kernels: readonly ShaderVariant[]): void {
-  for (const kernel of kernels) gpu.kernel(kernel).catch(() => {});
+function compileAhead(gpu: Gpu, variants: readonly ShaderVariant[]): void {
+  for (const variant of variants) gpu.kernel(variant).catch(() => {});
 }
 
 async function visionBytes(mmproj: ModelInput, signal: AbortSignal | undefined): Promise<number> {

@@ -78,13 +78,13 @@ export function planMemory(gpu: Gpu, weights: Weights, config: ModelConfig, sett
     slots: ffn.kind === 'moe' ? slots : [],
     speed: estimate(config, slots, chosen, settings.assume),
   };
-  return { plan, kernels: chosen.kernels };
+  return { plan, variants: chosen.variants };
 }
 
 export interface Planned {
   readonly plan: MemoryPlan;
   /** What will have to be compiled, so that it can be begun before there are weights. */
-  readonly kernels: readonly ShaderVariant[];
+  readonly variants: readonly ShaderVariant[];
 }
 
 interface Rehearsed {
@@ -100,7 +100,7 @@ interface Rehearsed {
   readonly expertBytes: readonly number[];
   /** Of weights that a decoded token reads. */
   readonly weightBytes: number;
-  readonly kernels: readonly ShaderVariant[];
+  readonly variants: readonly ShaderVariant[];
 }
 
 class Rehearsal {
@@ -138,7 +138,7 @@ class Rehearsal {
       );
     }, 0);
     const runner = new StepRunner(gpu, model, { contextLength, f16, kv, drafts, snapshotBytes: 0 });
-    const { programBytes, weightBytes, kernels } = runner.rehearse(contextLength);
+    const { programBytes, weightBytes, variants } = runner.rehearse(contextLength);
     return {
       bytes: gpu.peakBytes + programBytes,
       sharedBytes: modelBytes - stackBytes,
@@ -147,7 +147,7 @@ class Rehearsal {
       snapshotBytes: runner.state.recurrentBytes,
       expertBytes: model.experts?.shelves.map(({ expertBytes }) => expertBytes) ?? [],
       weightBytes,
-      kernels,
+      variants,
     };
   }
 }

@@ -200,7 +200,7 @@ export class StepRunner {
   rehearse(contextLength: number): {
     programBytes: number;
     weightBytes: number;
-    kernels: readonly ShaderVariant[];
+    variants: readonly ShaderVariant[];
   } {
     const decode = this.#record(1, 'last').rec;
     const most = this.#record(this.#scratch.maxTokens, 'last').rec;
@@ -214,7 +214,7 @@ export class StepRunner {
     return {
       programBytes: programs,
       weightBytes: decode.weightBytes,
-      kernels: recorders.flatMap((rec) => rec?.variants ?? []),
+      variants: recorders.flatMap((rec) => rec?.variants ?? []),
     };
   }
 

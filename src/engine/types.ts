@@ -48,6 +48,12 @@ export interface LoadOptions {
   kvCache?: KvType;
   /** Scales positions, for a context longer than the model's own; default: as the file says. */
   ropeScaling?: RopeScaling;
+  /**
+   * Whether the shapes of the kernels (workgroups, tiles, the gated delta rule's form) are chosen by measuring for about a
+   * second at the first load on a device, and remembered for later ones. Otherwise they come from tables and do not depend on
+   * timing. Default: they are measured on GPUs, not on software adapters.
+   */
+  autotune?: boolean;
   /** Called at most some ten times a second. */
   onProgress?: (progress: LoadProgress) => void;
   /** Aborts loading; what is already stored stays. */
@@ -148,6 +154,14 @@ export interface MemoryPlan {
     missBytesPerToken: number;
     assumptions: SpeedAssumptions;
   };
+}
+
+/** Shapes of kernels, for inspection: their fields are those of the kernels and may change. */
+export interface KernelInfo {
+  from: 'table' | 'measured' | 'remembered';
+  matvec?: object;
+  matmul?: { readonly wide?: object; readonly narrow?: object };
+  deltaNet?: object;
 }
 
 /** Facts about a loaded model. */
