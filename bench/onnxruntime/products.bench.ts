@@ -162,7 +162,8 @@ test('4-bit products', async () => {
         await ours(gpu, matrix, matrix, x),
         await ours(gpu, 'Q4_K', matrix, x),
         await theirs(ort, matrix, x, 0),
-        await theirs(ort, matrix, x, 4),
+        // With int8 inputs it is slower on SwiftShader by a factor of three to four where there are many tokens.
+        ...(tokens === 1 ? [await theirs(ort, matrix, x, 4)] : []),
       ];
       const sampled = Array.from({ length: 64 }, (_, i) => (i * 7919 * 31) % (rows * tokens));
       for (const { name, run, output, tolerance } of contestants) {
@@ -185,7 +186,7 @@ test('4-bit products', async () => {
         }
       }
       const medians = times.map((list) => list.sort((a, b) => a - b)[ROUNDS >> 1]);
-      const best = Math.min(medians[2], medians[3]);
+      const best = Math.min(...medians.slice(2));
       for (const [i, { name }] of contestants.entries()) {
         const rate = (2 * rows * columns * tokens) / medians[i] / 1e6;
         lines.push(
