@@ -189,6 +189,8 @@ export interface ModelInfo {
   adapter: string;
   precision: 'f32' | 'f16';
   kvCache: KvType;
+  /** How the shapes of its kernels were chosen, and which; those that are not named come from the kernels' tables. */
+  kernels?: KernelInfo;
   /** Most tokens that are drafted ahead by the model's MTP block; 0 or absent: none. */
   draftTokens?: number;
   /** What it takes of the GPU's memory. */
