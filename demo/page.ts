@@ -94,7 +94,7 @@ export class DemoPage extends PageElement {
           aria-label=${this.statistics ? strings.statistics : strings.arriving} tabindex="0">
           ${
             this.statistics
-              ? html`<demo-statistics .info=${this.ready?.info} .stats=${this.stats} .figures=${this.figures}></demo-statistics>`
+              ? html`<demo-statistics .engine=${this.ready} .info=${this.ready?.info} .stats=${this.stats} .figures=${this.figures}></demo-statistics>`
               : nothing
           }
           ${this.expertMap()}

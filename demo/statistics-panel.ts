@@ -1,15 +1,17 @@
 import { html, type TemplateResult } from 'lit';
 import { customElement, property } from 'lit/decorators.js';
-import type { EngineStats, ModelInfo } from '../src/index.ts';
+import type { Engine, EngineStats, ModelInfo } from '../src/index.ts';
 import { formatBytes, formatDuration, formatNumber, formatRate } from '../src/ui/format.ts';
 import type { AnswerFigures } from '../src/ui/qwen-chat.ts';
 import { draftFigure, mediaFigure } from '../src/ui/statistics.ts';
 import { PageElement } from './element.ts';
 import { strings } from './strings.ts';
+import './trace-panel.ts';
 
 /** All figures there are: of the model, of the last answer, since loading. */
 @customElement('demo-statistics')
 export class StatisticsPanel extends PageElement {
+  @property({ attribute: false }) engine?: Engine;
   @property({ attribute: false }) info?: ModelInfo;
   @property({ attribute: false }) stats?: EngineStats;
   /** Of the last answer. */
@@ -30,6 +32,7 @@ export class StatisticsPanel extends PageElement {
         [figures.quantization, info.quantization],
         [figures.adapter, info.adapter],
         [figures.precision, info.precision],
+        [figures.kvCache, info.kvCache],
       ])}
       ${group(strings.lastAnswer, [
         [figures.decode, formatRate(stats.decodeTokensPerSecond)],
@@ -49,7 +52,8 @@ export class StatisticsPanel extends PageElement {
         [figures.peakGpuMemory, formatBytes(stats.peakGpuBytes)],
         [figures.network, formatBytes(stats.bytesFromNetwork)],
         [figures.store, formatBytes(stats.bytesFromStore)],
-      ])}`;
+      ])}
+      <demo-trace .engine=${this.engine}></demo-trace>`;
   }
 }
 

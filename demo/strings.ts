@@ -139,6 +139,7 @@ export const strings = {
     quantization: 'Mostly',
     adapter: 'GPU',
     precision: 'Arithmetic',
+    kvCache: 'Keys and values',
     decode: 'Answering',
     prefill: 'Reading',
     firstToken: 'First token after',
@@ -155,6 +156,22 @@ export const strings = {
     store: 'From this device',
   },
   tokens: (count: number) => `${formatNumber(count)} ${count === 1 ? 'token' : 'tokens'}`,
+
+  trace: {
+    title: 'Where the time goes',
+    hint: 'Lets the model go on with a sentence of its own, and times every step of the GPU. The next message is read from its start again.',
+    start: 'Trace one answer',
+    running: 'Tracing…',
+    prompt: 'The quick brown fox jumps over the lazy dog, and then',
+    failed: (reason: string) => `It could not be traced. ${reason}`,
+    summary: (ms: number, dispatches: number, tokens: number) =>
+      `${formatNumber(ms, 1)} ms a token in ${formatNumber(dispatches)} dispatches, mean of ${tokens}.`,
+    wholePasses: 'This browser times no single dispatches: figures are of whole passes, by the clock.',
+    caption: 'Kernels of one token, the slowest first',
+    timeline: 'One token, dispatch after dispatch; the table below has the figures',
+    bar: (name: string, ms: number) => `${name}: ${formatNumber(ms, 2)} ms`,
+    columns: { kernel: 'Kernel', dispatches: 'Runs', ms: 'ms', share: 'Share', bytes: 'Bytes', rate: 'GB/s' },
+  },
 
   // No WebGPU
   noWebGpu: {

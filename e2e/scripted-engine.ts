@@ -63,6 +63,7 @@ export function scriptedEngine(...scripts: Script[]): ChatEngine {
       vision: sees,
       adapter: 'scripted',
       precision: 'f32',
+      kvCache: 'f32',
     },
     chat: {
       completions: {

@@ -8,6 +8,7 @@ export { Engine, serveFromServiceWorker } from './api/index.ts';
 export type * from './api/types.ts';
 export type {
   EngineStats,
+  KvType,
   LoadOptions,
   LoadProgress,
   MemoryPlan,
@@ -15,8 +16,11 @@ export type {
   ModelInfo,
   ModelInput,
   PlanOptions,
+  RopeScaling,
   SpeedAssumptions,
   StoreKind,
+  Trace,
+  TracedDispatch,
 } from './engine/types.ts';
 export { QwenError, type QwenErrorCode, type QwenErrorDetails } from './errors.ts';
 export type { RememberedFiles, StoredFile } from './weights/index.ts';

@@ -10,6 +10,7 @@ import type {
   OnVision,
   PromptImage,
   TokenModel,
+  Trace,
   VisionLimits,
 } from '../engine/types.ts';
 import { abortable, QwenError, throwIfAborted } from '../errors.ts';
@@ -144,6 +145,16 @@ export class EngineHost implements EngineService {
       const { contextLength } = model.info;
       if (ids.length > contextLength) throw overflow(ids.length, contextLength);
       return this.#queue.run(async () => this.#reply(await model.logits(ids, { all, signal })), signal);
+    });
+  }
+
+  trace(id: number, ids: readonly number[], tokens: number): Promise<Reply<Trace>> {
+    return this.#abortable(id, (signal) => {
+      const { model } = this.#ready;
+      this.#checkIds(ids, 'ids');
+      if (!Number.isInteger(tokens) || tokens < 1) throw invalid('tokens', 'tokens must be a whole number above 0');
+      if (ids.length + tokens > model.info.contextLength) throw overflow(ids.length, model.info.contextLength);
+      return this.#queue.run(async () => this.#reply(await model.trace(ids, tokens, signal)), signal);
     });
   }
 

@@ -1,5 +1,13 @@
 /** The engine as a page sees it. */
-import type { EngineStats, LoadOptions, MemoryPlan, ModelInfo, ModelInput, PlanOptions } from '../engine/types.ts';
+import type {
+  EngineStats,
+  LoadOptions,
+  MemoryPlan,
+  ModelInfo,
+  ModelInput,
+  PlanOptions,
+  Trace,
+} from '../engine/types.ts';
 import { abortable, QwenError, throwIfAborted } from '../errors.ts';
 import { NO_VIDEOS, PageVideos, type VideoFacts } from '../media/index.ts';
 import { Channel } from './channel.ts';
@@ -26,6 +34,9 @@ import type {
   MediaTokens,
   RequestOptions,
 } from './types.ts';
+
+/** Tokens that a trace decodes: the first is left out of its mean. */
+const TRACED_TOKENS = 6;
 
 type Streaming<Request> = Request & { stream: true };
 type NotStreaming<Request> = Request & { stream?: false | null };
@@ -200,6 +211,17 @@ export class Engine {
   /** Raw logits `[n_vocab]` after the last of `ids`; with `all`, `[ids.length, n_vocab]` after each of them. */
   logits(ids: readonly number[], options: { all?: boolean; signal?: AbortSignal } = {}): Promise<Float32Array> {
     return this.#call(options.signal, (id) => this.#service.logits(id, ids, options.all ?? false));
+  }
+
+  /**
+   * What the GPU does for an answer: reads `ids`, decodes some tokens greedily, and times every dispatch. It waits its turn like
+   * a request, is slower than an answer, since each dispatch becomes a pass of its own, and forgets what could be reused of
+   * the last conversation. Costs nothing where it is not called.
+   *
+   * @throws QwenError `invalid-request`, `context-overflow`, `device-lost`, `disposed`; the signal's reason when aborted
+   */
+  trace(ids: readonly number[], options: { tokens?: number; signal?: AbortSignal } = {}): Promise<Trace> {
+    return this.#call(options.signal, (id) => this.#service.trace(id, ids, options.tokens ?? TRACED_TOKENS));
   }
 
   /** Ends running requests, frees the GPU's memory, stops the worker. Later calls fail with `disposed`; this one may be repeated. */

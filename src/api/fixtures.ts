@@ -5,6 +5,7 @@ import type {
   GenerateOptions,
   ModelInfo,
   TokenModel,
+  Trace,
   VisionLimits,
 } from '../engine/types.ts';
 import { QwenError, throwIfAborted } from '../errors.ts';
@@ -47,6 +48,7 @@ export class ScriptedModel implements TokenModel {
       vision: false,
       adapter: 'none',
       precision: 'f32',
+      kvCache: 'f32',
     };
   }
 
@@ -79,6 +81,10 @@ export class ScriptedModel implements TokenModel {
 
   async logits(ids: readonly number[], { all }: { all?: boolean } = {}): Promise<Float32Array> {
     return new Float32Array((all ? ids.length : 1) * this.info.vocabularySize).fill(ids.length);
+  }
+
+  async trace(ids: readonly number[], tokens: number): Promise<Trace> {
+    return { resolution: 'pass', promptTokens: ids.length - 1, tokens, prompt: [], token: [] };
   }
 
   stats(): EngineStats {

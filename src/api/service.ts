@@ -1,5 +1,5 @@
 /** The border between `Engine` and the thread that does the work: everything that crosses it can be cloned. */
-import type { EngineStats, LoadOptions, LoadProgress, ModelInfo } from '../engine/types.ts';
+import type { EngineStats, LoadOptions, LoadProgress, ModelInfo, Trace } from '../engine/types.ts';
 import type { VideoSupply } from '../media/index.ts';
 import type {
   ChatCompletion,
@@ -64,6 +64,7 @@ export interface EngineService {
   ): Promise<Reply<Completion | undefined>>;
   countMediaTokens(id: number, part: ImagePart | VideoPart, page: PageSide): Promise<Reply<MediaTokens>>;
   logits(id: number, ids: readonly number[], all: boolean): Promise<Reply<Float32Array>>;
+  trace(id: number, ids: readonly number[], tokens: number): Promise<Reply<Trace>>;
   tokenize(text: string, options?: TokenizeOptions): Promise<number[]>;
   detokenize(ids: readonly number[], options?: DetokenizeOptions): Promise<string>;
   /** Figures as they are now, whether or not a request runs. */

@@ -33,6 +33,7 @@ export function startWorkerService(onCrash: (error: QwenError) => void): EngineS
     complete: (id, request, onChunk) => remote.complete(id, request, onChunk && proxy(onChunk)),
     countMediaTokens: (id, part, page) => remote.countMediaTokens(id, transfer(part, bitmapsIn([part])), proxy(page)),
     logits: (id, ids, all) => remote.logits(id, ids, all),
+    trace: (id, ids, tokens) => remote.trace(id, ids, tokens),
     tokenize: (text, options) => remote.tokenize(text, options),
     detokenize: (ids, options) => remote.detokenize(ids, options),
     stats: () => remote.stats(),

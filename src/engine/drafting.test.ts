@@ -103,7 +103,7 @@ describe('the MTP block of dense-mtp-f16 against the reference', () => {
     const upload = (data: Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer>): GpuBuffer =>
       own(gpu.upload('input', data));
     const scratch = own(new Scratch(gpu, ids.length));
-    const state = own(new SequenceState(gpu, config, { contextLength: 128, kvF16: false, mtpRows: ids.length }));
+    const state = own(new SequenceState(gpu, config, { contextLength: 128, kv: 'f32', mtpRows: ids.length }));
     const logits = own(gpu.createBuffer('logits', rows * n_vocab * 4));
     const hidden = own(gpu.createBuffer('hidden', rows * config.hidden * 4));
     const step = upload(new Uint32Array(4));

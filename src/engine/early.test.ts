@@ -94,3 +94,37 @@ test('may be disposed of while experts are still on their way', async () => {
   expect(warn).not.toHaveBeenCalled();
   warn.mockRestore();
 });
+
+test('compiles all kernels while the weights are still on their way', async () => {
+  const watched = watchGpu(await testGpu());
+  const file = new HeldBlob([await fixture('models/dense-f32.gguf')]);
+  const loading = Engine.load({
+    model: file,
+    gpu: watched.gpu,
+    store: 'none',
+    precision: 'f32',
+    contextLength: 256,
+    onProgress: ({ phase }) => {
+      if (phase === 'header') file.holds = true;
+    },
+  });
+  await vi.waitFor(() => expect(file.held.length).toBeGreaterThan(0), 60_000);
+  const buffers = watched.madeBuffers;
+  await vi.waitFor(() => expect(watched.pipelines).toBeGreaterThan(10), 60_000);
+  // Linking goes on in turns of its own: until no more comes of it.
+  let before = 0;
+  await vi.waitFor(
+    () => {
+      const grown = watched.pipelines > before;
+      before = watched.pipelines;
+      expect(grown).toBe(false);
+    },
+    { timeout: 60_000, interval: 300 },
+  );
+  expect(watched.madeBuffers).toBe(buffers);
+  file.release();
+  const engine = await loading;
+  expect(watched.pipelines).toBe(before); // f32 tensors want no repacking
+  await engine.completions.create({ prompt: [1, 2, 3], max_tokens: 1, temperature: 0, ignore_eos: true });
+  await engine.dispose();
+});

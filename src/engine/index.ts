@@ -1,18 +1,18 @@
 import { QwenError } from '../errors.ts';
 import { createPolicy, loadUsage, usageKey } from '../experts/index.ts';
-import { Gpu, type OpenGpuOptions } from '../gpu/index.ts';
-import { type ModelConfig, readConfig } from '../model/config.ts';
+import { Gpu, type OpenGpuOptions, type ShaderVariant } from '../gpu/index.ts';
+import { type ModelConfig, readConfig, withYarn } from '../model/config.ts';
 import { loadTextModel } from '../model/text-model.ts';
 import { openWeights } from '../weights/index.ts';
 import type { GgufMetadata, Weights } from '../weights/types.ts';
 import { ImageReader } from './image-reader.ts';
 import { chooseKernels } from './kernel-choices.ts';
-import { planMemory } from './memory-plan.ts';
+import { type Planned, planMemory } from './memory-plan.ts';
 import { ProgressMeter } from './progress.ts';
 import { MOST_DRAFTS } from './step-runner.ts';
 import { expertTypes, typesByBytes } from './tensor-types.ts';
 import { TextEngine } from './text-engine.ts';
-import type { LoadOptions, MemoryPlan, ModelInfo, ModelInput, PlanOptions, TokenModel } from './types.ts';
+import type { KvType, LoadOptions, MemoryPlan, ModelInfo, ModelInput, PlanOptions, TokenModel } from './types.ts';
 
 export type * from './types.ts';
 
@@ -45,8 +45,9 @@ export async function loadTokenModel(
     const meter = new ProgressMeter(weights, onProgress);
     meter.report('header', 0, 0, weights.name);
     // Before the weights: a setting that cannot be should not cost a download first.
-    const config = readConfig(weights);
-    const described = describe(config, weights, gpu, precision, options);
+    const config = chooseConfig(weights, options);
+    const kvCache = chooseKvCache(options.kvCache, precision);
+    const described = describe(config, weights, gpu, { precision, kvCache }, options);
     const kernels = await chooseKernels(gpu, {
       type: typesByBytes(weights.tensors.values())[0],
       deltaNet: config.deltaNet,
@@ -57,12 +58,14 @@ export async function loadTokenModel(
       // Counted apart: it is gone before the weights come.
       open: () => openGpu({ gpu: options.gpu }, gpuOptions),
     });
-    const plan = await planFor(gpu, weights, config, described, options);
+    const { plan, variants } = await planFor(gpu, weights, config, described, options);
+    compileAhead(gpu, variants);
     const early = config.ffn.kind === 'moe' && !(options.waitForExperts ?? isLocal(input));
     const info = { ...described, kernels, vision: options.mmproj !== undefined, plan };
     const usage = config.ffn.kind === 'moe' ? await loadUsage(usageKey(weights), shapeOf(config)) : undefined;
     const room = usage && { slots: plan.slots, policy: createPolicy('forecast', shapeOf(config), usage), early };
     const textModel = await loadTextModel(gpu, weights, {
+      config,
       signal,
       room,
       mtp: (described.draftTokens ?? 0) > 0,
@@ -98,8 +101,10 @@ export async function planModel(input: ModelInput, options: PlanOptions): Promis
     const precision = choosePrecision(options.precision, gpu);
     const weights = await openWeights(input, { store: 'none', signal: options.signal });
     try {
-      const config = readConfig(weights);
-      return await planFor(gpu, weights, config, describe(config, weights, gpu, precision, options), options);
+      const config = chooseConfig(weights, options);
+      const kvCache = chooseKvCache(options.kvCache, precision);
+      const described = describe(config, weights, gpu, { precision, kvCache }, options);
+      return (await planFor(gpu, weights, config, described, options)).plan;
     } finally {
       weights.close();
     }
@@ -144,20 +149,31 @@ async function planFor(
   gpu: Gpu,
   weights: Weights,
   config: ModelConfig,
-  { contextLength, precision, draftTokens }: Pick<ModelInfo, 'contextLength' | 'precision' | 'draftTokens'>,
+  {
+    contextLength,
+    precision,
+    kvCache,
+    draftTokens,
+  }: Pick<ModelInfo, 'contextLength' | 'precision' | 'kvCache' | 'draftTokens'>,
   { gpuMemoryBytes, mmproj, signal, assume }: PlanOptions,
-): Promise<MemoryPlan> {
+): Promise<Planned> {
   // Experts give way to the vision tower, which is loaded with the first picture; nothing else could.
   const yields = gpuMemoryBytes !== undefined && config.ffn.kind === 'moe';
   return planMemory(gpu, weights, config, {
     contextLength,
     f16: precision === 'f16',
+    kv: kvCache,
     drafts: draftTokens,
     budgetBytes: gpuMemoryBytes,
     softBudgetBytes: safeBytes(),
     visionBytes: yields && mmproj !== undefined ? await visionBytes(mmproj, signal) : 0,
     assume,
   });
+}
+
+/** Kernels depend on sizes and tensor types alone: they compile while the weights come. What fails is told where it is awaited. */
+function compileAhead(gpu: Gpu, variants: readonly ShaderVariant[]): void {
+  for (const variant of variants) gpu.kernel(variant).catch(() => {});
 }
 
 async function visionBytes(mmproj: ModelInput, signal: AbortSignal | undefined): Promise<number> {
@@ -187,11 +203,35 @@ function choosePrecision(wanted: LoadOptions['precision'] = 'auto', { capabiliti
   return wanted !== 'f32' && capabilities.f16 ? 'f16' : 'f32';
 }
 
+const KV_TYPES: readonly KvType[] = ['f32', 'f16', 'q8_0'];
+
+function chooseKvCache(wanted: KvType | undefined, precision: 'f32' | 'f16'): KvType {
+  if (wanted !== undefined && !KV_TYPES.includes(wanted)) {
+    throw new QwenError('invalid-request', `kvCache is '${wanted}'; it may be '${KV_TYPES.join("', '")}'.`, {
+      param: 'kvCache',
+    });
+  }
+  return wanted ?? precision;
+}
+
+/** As the file says, with what the caller wants of it changed. */
+function chooseConfig(weights: Weights, { ropeScaling }: Pick<LoadOptions, 'ropeScaling'>): ModelConfig {
+  const config = readConfig(weights);
+  if (ropeScaling === undefined) return config;
+  const { type, ...yarn } = ropeScaling;
+  if (type !== 'yarn') {
+    throw new QwenError('invalid-request', `ropeScaling.type is '${type}'; there is 'yarn' alone.`, {
+      param: 'ropeScaling',
+    });
+  }
+  return withYarn(config, yarn);
+}
+
 function describe(
   config: ModelConfig,
   weights: Weights,
   gpu: Gpu,
-  precision: 'f32' | 'f16',
+  chosen: Pick<ModelInfo, 'precision' | 'kvCache'>,
   {
     contextLength = Math.min(DEFAULT_CONTEXT, config.contextLength),
     draftTokens = 1,
@@ -200,7 +240,7 @@ function describe(
   if (!Number.isInteger(contextLength) || contextLength < 1 || contextLength > config.contextLength) {
     throw new QwenError(
       'invalid-request',
-      `contextLength is ${contextLength}; ${config.name} takes whole numbers from 1 to ${config.contextLength}.`,
+      `contextLength is ${contextLength}; ${config.name} takes whole numbers from 1 to ${config.contextLength}. For more than a model was made for, set ropeScaling.`,
       { param: 'contextLength' },
     );
   }
@@ -231,7 +271,7 @@ function describe(
     expertTypes:
       config.ffn.kind === 'moe' ? expertTypes(tensors, config.layers.length + Math.min(drafts, 1)) : undefined,
     adapter: gpu.adapterName,
-    precision,
+    ...chosen,
     draftTokens: drafts,
   };
 }

@@ -4,7 +4,8 @@
  */
 import { QwenError } from '../errors.ts';
 import { createPolicy } from '../experts/index.ts';
-import type { Gpu } from '../gpu/index.ts';
+import type { Gpu, ShaderVariant } from '../gpu/index.ts';
+import type { KvType } from '../kernels/attention.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { TensorLoader } from '../model/tensor-loader.ts';
 import { allocateTextModel } from '../model/text-model.ts';
@@ -16,6 +17,7 @@ import type { MemoryPlan, SpeedAssumptions } from './types.ts';
 export interface PlanSettings {
   contextLength: number;
   f16: boolean;
+  kv: KvType;
   /** Tokens that the model's MTP block drafts; 0 leaves it out. Default 0. */
   drafts?: number;
   /** What must not be exceeded. */
@@ -34,7 +36,7 @@ const WANTED_SNAPSHOTS = 3;
 const ASSUMED = { gpuBytesPerSecond: 400e9, storeBytesPerSecond: 2e9 } as const;
 
 /** @throws QwenError `out-of-memory` where the budget does not hold even the fewest experts, saying how much would */
-export function planMemory(gpu: Gpu, weights: Weights, config: ModelConfig, settings: PlanSettings): MemoryPlan {
+export function planMemory(gpu: Gpu, weights: Weights, config: ModelConfig, settings: PlanSettings): Planned {
   const rehearsal = new Rehearsal(gpu, weights, config, settings);
   const { ffn } = config;
   // An MTP block has a router and experts like a layer.
@@ -60,7 +62,7 @@ export function planMemory(gpu: Gpu, weights: Weights, config: ModelConfig, sett
   const chosen = rehearsal.of(slots);
   const expertFileBytes = ffn.kind === 'moe' ? chosen.expertBytes.reduce((sum, bytes) => sum + bytes * all, 0) : 0;
   const residentFileBytes = slots.reduce((sum, n, layer) => sum + n * (chosen.expertBytes[layer] ?? 0), 0);
-  return {
+  const plan = {
     budgetBytes,
     modelBytes: weights.byteLength,
     sharedBytes: chosen.sharedBytes,
@@ -76,6 +78,13 @@ export function planMemory(gpu: Gpu, weights: Weights, config: ModelConfig, sett
     slots: ffn.kind === 'moe' ? slots : [],
     speed: estimate(config, slots, chosen, settings.assume),
   };
+  return { plan, variants: chosen.variants };
+}
+
+export interface Planned {
+  readonly plan: MemoryPlan;
+  /** What will have to be compiled, so that it can be begun before there are weights. */
+  readonly variants: readonly ShaderVariant[];
 }
 
 interface Rehearsed {
@@ -91,6 +100,7 @@ interface Rehearsed {
   readonly expertBytes: readonly number[];
   /** Of weights that a decoded token reads. */
   readonly weightBytes: number;
+  readonly variants: readonly ShaderVariant[];
 }
 
 class Rehearsal {
@@ -113,7 +123,7 @@ class Rehearsal {
 
   #run(slots: readonly number[]): Rehearsed {
     const { config } = this;
-    const { contextLength, f16, drafts = 0 } = this.settings;
+    const { contextLength, f16, kv, drafts = 0 } = this.settings;
     const gpu = this.gpu.rehearsal();
     const loader = new TensorLoader(gpu, this.weights);
     const shape = { layers: slots.length, experts: config.ffn.kind === 'moe' ? config.ffn.experts : 0 };
@@ -127,8 +137,8 @@ class Rehearsal {
         sum + (ffn.kind === 'moe' ? Object.values(ffn.experts).reduce((all, { gpuBytes }) => all + gpuBytes, 0) : 0)
       );
     }, 0);
-    const runner = new StepRunner(gpu, model, { contextLength, f16, drafts, snapshotBytes: 0 });
-    const { programBytes, weightBytes } = runner.rehearse(contextLength);
+    const runner = new StepRunner(gpu, model, { contextLength, f16, kv, drafts, snapshotBytes: 0 });
+    const { programBytes, weightBytes, variants } = runner.rehearse(contextLength);
     return {
       bytes: gpu.peakBytes + programBytes,
       sharedBytes: modelBytes - stackBytes,
@@ -137,6 +147,7 @@ class Rehearsal {
       snapshotBytes: runner.state.recurrentBytes,
       expertBytes: model.experts?.shelves.map(({ expertBytes }) => expertBytes) ?? [],
       weightBytes,
+      variants,
     };
   }
 }

@@ -6,7 +6,9 @@ import {
   type Program,
   programBytes,
   Recorder,
+  type ShaderVariant,
 } from '../gpu/index.ts';
+import type { KvType } from '../kernels/attention.ts';
 import {
   type CandidateList,
   candidateSizes,
@@ -51,8 +53,10 @@ export interface Drafter {
 
 export interface RunnerOptions {
   contextLength: number;
-  /** f16 matmul tiles and KV cache. */
+  /** f16 matmul tiles. */
   f16: boolean;
+  /** Default: halves with `f16`, otherwise f32. */
+  kv?: KvType;
   /** Memory for snapshots of the state; default: a part of what the device's budget leaves. */
   snapshotBytes?: number;
   /** Reads ahead what the routers of later layers say while a step waits; default true. */
@@ -113,7 +117,7 @@ export class StepRunner {
   readonly #gpu: Gpu;
   readonly #model: TextModel;
   readonly #f16: boolean;
-  readonly #profiler: Profiler | undefined;
+  #profiler: Profiler | undefined;
   readonly #drafter: Drafter | undefined;
   readonly #mtp: MtpDrafter | undefined;
   readonly #foresight: Foresight | undefined;
@@ -136,7 +140,7 @@ export class StepRunner {
   #penaltyCount = 0;
 
   constructor(gpu: Gpu, model: TextModel, options: RunnerOptions) {
-    const { contextLength, f16, snapshotBytes, foresees = true, profiler, drafter } = options;
+    const { contextLength, f16, kv = f16 ? 'f16' : 'f32', snapshotBytes, foresees = true, profiler, drafter } = options;
     this.#gpu = gpu;
     this.#model = model;
     this.#f16 = f16;
@@ -147,7 +151,7 @@ export class StepRunner {
     this.#scratch = new Scratch(gpu, Math.min(PASS_TOKENS, contextLength));
     const usesMtp = this.drafts > 0 && drafter === undefined;
     const mtpRows = usesMtp ? this.#scratch.maxTokens : 0;
-    this.state = new SequenceState(gpu, config, { contextLength, kvF16: f16, undo: this.drafts, mtpRows });
+    this.state = new SequenceState(gpu, config, { contextLength, kv, undo: this.drafts, mtpRows });
     this.prefix = new PrefixCache(gpu, this.state, snapshotBytes);
     this.#step = createStep(gpu, 'step');
     this.#input = {
@@ -191,18 +195,33 @@ export class StepRunner {
 
   /**
    * On a rehearsal's device: allocates all that passes may come to need, the whole context and the logits of a long prompt.
-   * @returns bytes of the programs that may be alive at once, and bytes of weights that a decode step reads
+   * @returns bytes of the programs that may be alive at once, bytes of weights that a decode step reads, and the kernels that
+   *   `warmUp` compiles, in the order of need
    */
-  rehearse(contextLength: number): { programBytes: number; weightBytes: number } {
+  rehearse(contextLength: number): {
+    programBytes: number;
+    weightBytes: number;
+    variants: readonly ShaderVariant[];
+  } {
     const decode = this.#record(1, 'last').rec;
     const most = this.#record(this.#scratch.maxTokens, 'last').rec;
     const all = this.drafts > 0 ? this.#record(1 + this.drafts, 'all').rec : decode;
-    this.#mtp?.record(this.#scratch.maxTokens, true);
+    const drafting = [this.#mtp?.record(1, true).rec, this.#mtp?.record(this.#scratch.maxTokens, true).rec];
+    const recorders = [decode, most, all, ...drafting];
     while (this.state.capacity < contextLength) this.state.reserve(this.state.capacity + 1);
     for (const buffer of this.#createLogitRows(LOGIT_ROWS)) buffer.dispose();
     const dispatches = Math.max(decode.dispatchCount, most.dispatchCount, all.dispatchCount);
     const programs = (this.#programsKept + 2) * programBytes(dispatches) + (this.#foresight?.rehearse() ?? 0);
-    return { programBytes: programs, weightBytes: decode.weightBytes };
+    return {
+      programBytes: programs,
+      weightBytes: decode.weightBytes,
+      variants: recorders.flatMap((rec) => rec?.variants ?? []),
+    };
+  }
+
+  /** Times the dispatches of passes from now on, or no longer. */
+  profile(profiler: Profiler | undefined): void {
+    this.#profiler = profiler;
   }
 
   /** Starts a new sequence. @param images in its order; their buffers stay the caller's */

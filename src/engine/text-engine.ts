@@ -8,6 +8,7 @@ import type { Weights } from '../weights/types.ts';
 import { DraftPace } from './draft-pace.ts';
 import type { ImageReader } from './image-reader.ts';
 import { StepRunner } from './step-runner.ts';
+import { traceAnswer } from './trace.ts';
 import type {
   EngineStats,
   ExpertTraffic,
@@ -17,6 +18,7 @@ import type {
   ModelInfo,
   TokenLogprob,
   TokenModel,
+  Trace,
   VisionLimits,
 } from './types.ts';
 
@@ -54,6 +56,7 @@ export class TextEngine implements TokenModel {
     this.#runner = new StepRunner(gpu, model, {
       contextLength: info.contextLength,
       f16: info.precision === 'f16',
+      kv: info.kvCache,
       drafts: info.draftTokens,
       snapshotBytes: Number.isFinite(gpu.memoryBytes) ? info.plan.snapshotBytes : undefined,
     });
@@ -218,6 +221,11 @@ export class TextEngine implements TokenModel {
     this.#checkPrompt(ids, 0);
     const placed = await this.images.place(images, { signal });
     return this.#runner.logits(ids, all ? 0 : ids.length - 1, () => throwIfAborted(signal), placed, signal);
+  }
+
+  async trace(ids: readonly number[], tokens: number, signal?: AbortSignal): Promise<Trace> {
+    this.#checkPrompt(ids, tokens);
+    return traceAnswer(this.gpu, this.#runner, ids, tokens, signal);
   }
 
   #checkPrompt(ids: readonly number[], answer: number): void {

@@ -1,8 +1,10 @@
 /** What the rooms above the engine (api, ui) and the page see of it. */
+import type { KvType } from '../kernels/attention.ts';
+import type { YarnConfig } from '../model/config.ts';
 import type { SamplingSettings } from '../text/types.ts';
 import type { ModelFile, ModelInput, StoreKind } from '../weights/types.ts';
 
-export type { ModelFile, ModelInput, SamplingSettings, StoreKind };
+export type { KvType, ModelFile, ModelInput, SamplingSettings, StoreKind };
 
 export interface LoadOptions {
   /**
@@ -40,6 +42,13 @@ export interface LoadOptions {
   /** Arithmetic: `'f32'` everywhere, or `'f16'` tiles and KV cache; `'auto'` (default) takes f16 where the device has it. */
   precision?: 'auto' | 'f32' | 'f16';
   /**
+   * How keys and values are kept. Default: `'f16'`, and `'f32'` where the arithmetic is f32. `'q8_0'` takes half of f16's
+   * memory, for long contexts: 8 bits and a scale for each 32 values, at some cost in exactness. Any may be had on any device.
+   */
+  kvCache?: KvType;
+  /** Scales positions, for a context longer than the model's own; default: as the file says. */
+  ropeScaling?: RopeScaling;
+  /**
    * Whether the shapes of the kernels (workgroups, tiles, the gated delta rule's form) are chosen by measuring for about a
    * second at the first load on a device, and remembered for later ones. Otherwise they come from tables and do not depend on
    * timing. Default: they are measured on GPUs, not on software adapters.
@@ -49,6 +58,16 @@ export interface LoadOptions {
   onProgress?: (progress: LoadProgress) => void;
   /** Aborts loading; what is already stored stays. */
   signal?: AbortSignal;
+}
+
+/**
+ * YaRN: positions of a context `factor` times the one the model was trained with. It touches short contexts, too: leave it
+ * out where the model's own context suffices. Qwen 3.5 takes a factor up to 4, which makes 1,010,000 tokens of 262,144.
+ * Source: arXiv 2309.00071.
+ */
+export interface RopeScaling extends Partial<YarnConfig> {
+  type: 'yarn';
+  factor: number;
 }
 
 export interface LoadProgress {
@@ -71,7 +90,15 @@ export interface LoadProgress {
 export interface PlanOptions
   extends Pick<
     LoadOptions,
-    'mmproj' | 'contextLength' | 'gpuMemoryBytes' | 'gpu' | 'precision' | 'draftTokens' | 'signal'
+    | 'mmproj'
+    | 'contextLength'
+    | 'gpuMemoryBytes'
+    | 'gpu'
+    | 'precision'
+    | 'kvCache'
+    | 'ropeScaling'
+    | 'draftTokens'
+    | 'signal'
   > {
   /** Rates that the estimate of speed goes by, where they are known better. */
   assume?: Partial<SpeedAssumptions>;
@@ -161,6 +188,7 @@ export interface ModelInfo {
   /** `<vendor> <architecture> <device>` as far as the browser tells. */
   adapter: string;
   precision: 'f32' | 'f16';
+  kvCache: KvType;
   /** How the shapes of its kernels were chosen, and which; those that are not named come from the kernels' tables. */
   kernels?: KernelInfo;
   /** Most tokens that are drafted ahead by the model's MTP block; 0 or absent: none. */
@@ -220,6 +248,33 @@ export interface EngineStats {
   /** Tokens that were drafted ahead, and those of them that were right and so cost no pass of their own. */
   draftedTokens: number;
   acceptedTokens: number;
+}
+
+/** What one answer took of the GPU, dispatch by dispatch. */
+export interface Trace {
+  /** `dispatch`: each was timed; `pass`: the device has no timestamp queries, so a pass is one entry, timed by the clock. */
+  resolution: 'dispatch' | 'pass';
+  /** Tokens that `prompt` read. */
+  promptTokens: number;
+  /** Tokens over which `token` is the mean. */
+  tokens: number;
+  /** In the order of execution: all passes of the prompt. */
+  prompt: readonly TracedDispatch[];
+  /** In the order of execution: decoding one token. */
+  token: readonly TracedDispatch[];
+}
+
+export interface TracedDispatch {
+  /** The shader's name, and what it was compiled for, e.g. `matvec` and `q4_k subgroups`. */
+  kernel: string;
+  variant: string;
+  /** The tensor that it multiplies with. */
+  weights?: string;
+  /** Browsers round it to 0.1 ms. */
+  ms: number;
+  /** Bytes that it reads and writes, and floating-point operations, as far as they are counted; 0 where they are not. */
+  bytes: number;
+  flops: number;
 }
 
 /** Pixels of a picture, or of two frames of a video that are read as one; `[height, width]` RGBA. */
@@ -305,6 +360,8 @@ export interface TokenModel {
     ids: readonly number[],
     options?: { all?: boolean; images?: readonly PromptImage[]; signal?: AbortSignal },
   ): Promise<Float32Array>;
+  /** What a greedy answer of so many tokens takes of the GPU. Forgets the sequence. */
+  trace(ids: readonly number[], tokens: number, signal?: AbortSignal): Promise<Trace>;
   /** Reads the header of the vision tower's file if that was not done yet. @throws QwenError `no-vision` without one */
   vision(signal?: AbortSignal): Promise<VisionLimits>;
   stats(): EngineStats;

@@ -11,6 +11,12 @@ export interface DispatchInfo {
   readonly weights?: string;
   /** Bytes of weights it reads, as in the file. */
   readonly weightBytes: number;
+  /** Other bytes it reads and writes, and floating-point operations, as its launcher counts them; 0 where it does not. */
+  readonly bytes: number;
+  readonly flops: number;
+  /** More of both for each token that the sequence has, counted to the last of the pass. */
+  readonly keyBytes: number;
+  readonly keyFlops: number;
   readonly grid: readonly [x: number, y: number, z: number];
 }
 

@@ -11,6 +11,11 @@ export interface DispatchCost {
   weights?: string;
   /** Bytes of weights the dispatch reads. */
   weightBytes?: number;
+  /** Other bytes and operations, see `DispatchInfo`. */
+  bytes?: number;
+  flops?: number;
+  keyBytes?: number;
+  keyFlops?: number;
 }
 
 interface Recorded {
@@ -55,6 +60,11 @@ export class Recorder {
 
   get dispatchCount(): number {
     return this.#dispatches.length;
+  }
+
+  /** Of the kernels, as often as they are dispatched. */
+  get variants(): ShaderVariant[] {
+    return this.#dispatches.map(({ spec }) => spec);
   }
 
   /** Bytes of weights that the dispatches read. */
@@ -131,12 +141,16 @@ export class Recorder {
     const [x, y = 1, z = 1] = grid;
     if (Math.max(x, y, z) > limit) throw new Error(`${kernel.name}: grid ${grid} exceeds ${limit} workgroups`);
     const bindGroup = this.gpu.device.createBindGroup({ label: kernel.name, layout, entries });
-    const { weights, weightBytes = 0 } = cost;
+    const { weights, weightBytes = 0, bytes = 0, flops = 0, keyBytes = 0, keyFlops = 0 } = cost;
     const info = {
       kernel: kernel.name,
       variant: describeVariant(spec),
       weights,
       weightBytes,
+      bytes,
+      flops,
+      keyBytes,
+      keyFlops,
       grid: [x, y, z] as const,
     };
     return { pipeline, bindGroup, info };

@@ -11,6 +11,8 @@ import {
   attentionPlan,
   attentionRope,
   type KvCache,
+  type KvType,
+  kvHeadBytes,
   kvRowBytes,
   MAX_PARTIAL_ROWS,
 } from './attention.ts';
@@ -21,18 +23,99 @@ const buffers = useBuffers(gpu);
 const EPS = 1e-6;
 const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
 
-/** `values` as the cache holds them: f32, or halves packed two a word. */
-function cacheBuffer(values: Float32Array, f16: boolean): GpuBuffer {
-  if (!f16) return buffers.floats(values);
-  return buffers.own(gpu.upload('halves', Uint16Array.from(values, toHalf)));
+const types: readonly KvType[] = ['f32', 'f16', 'q8_0'];
+const BLOCK = 32;
+
+/** A row of 32 quantised as ggml's q8_0 does it: the scale in f32, and the quotients that are to be rounded. */
+function quantized(block: ArrayLike<number>): { scale: number; quotients: number[] } {
+  const scale = Math.fround(Array.from(block).reduce((most, v) => Math.max(most, Math.abs(v)), 0) / 127);
+  return { scale, quotients: Array.from(block, (v) => (scale === 0 ? 0 : v / scale)) };
 }
 
-async function readCache(buffer: GpuBuffer, length: number, f16: boolean): Promise<Float32Array> {
-  if (!f16) return readFloats(gpu, buffer, length);
-  return Float32Array.from(new Uint16Array(await gpu.read(buffer), 0, length), half);
+interface Rows {
+  headDim: number;
+  capacity: number;
 }
 
-const rounded = (values: Float32Array, f16: boolean) => (f16 ? values.map((v) => half(toHalf(v))) : values);
+/** Values `[heads, capacity, D]` as the cache holds them. */
+function cacheBuffer(values: Float32Array, type: KvType, { headDim, capacity }: Rows): GpuBuffer {
+  const rowBytes = kvRowBytes({ headDim }, type);
+  const headBytes = kvHeadBytes({ headDim }, type, capacity);
+  const bytes = new Uint8Array((values.length / (capacity * headDim)) * headBytes);
+  const view = new DataView(bytes.buffer);
+  for (let row = 0; row < values.length / headDim; row++) {
+    const at = Math.floor(row / capacity) * headBytes + (row % capacity) * rowBytes;
+    const elements = values.subarray(row * headDim, (row + 1) * headDim);
+    if (type === 'f32') elements.forEach((v, i) => void view.setFloat32(at + 4 * i, v, true));
+    if (type === 'f16') elements.forEach((v, i) => void view.setUint16(at + 2 * i, toHalf(v), true));
+    if (type !== 'q8_0') continue;
+    for (let i = 0; i < headDim; i += BLOCK) {
+      const { scale, quotients } = quantized(elements.subarray(i, i + BLOCK));
+      quotients.forEach((v, j) => void view.setInt8(at + i + j, Math.round(v)));
+      view.setUint16(at + headDim + i / 16, toHalf(scale), true);
+    }
+  }
+  return buffers.own(gpu.upload('cache', bytes));
+}
+
+interface CachedRows {
+  values: Float32Array;
+  /** Of q8_0: the quants, and the bits of the scales. */
+  quants: Int8Array;
+  scales: Uint16Array;
+}
+
+async function readCache(buffer: GpuBuffer, length: number, type: KvType, rows: Rows): Promise<CachedRows> {
+  const { headDim, capacity } = rows;
+  const view = new DataView(await gpu.read(buffer));
+  const rowBytes = kvRowBytes({ headDim }, type);
+  const headBytes = kvHeadBytes({ headDim }, type, capacity);
+  const quants = new Int8Array(length);
+  const scales = new Uint16Array(length / BLOCK);
+  const values = Float32Array.from({ length }, (_, i) => {
+    const row = Math.floor(i / headDim);
+    const at = Math.floor(row / capacity) * headBytes + (row % capacity) * rowBytes;
+    const d = i % headDim;
+    if (type === 'f32') return view.getFloat32(at + 4 * d, true);
+    if (type === 'f16') return half(view.getUint16(at + 2 * d, true));
+    quants[i] = view.getInt8(at + d);
+    const bits = view.getUint16(at + headDim + 2 * Math.floor(d / BLOCK), true);
+    scales[Math.floor(i / BLOCK)] = bits;
+    return quants[i] * half(bits);
+  });
+  return { values, quants, scales };
+}
+
+/** Values after a round trip through the cache's type. */
+function rounded(values: Float32Array, type: KvType): Float32Array {
+  if (type === 'f32') return values;
+  if (type === 'f16') return values.map((v) => half(toHalf(v)));
+  const out = new Float32Array(values.length);
+  for (let i = 0; i < values.length; i += BLOCK) {
+    const { scale, quotients } = quantized(values.subarray(i, i + BLOCK));
+    out.set(
+      quotients.map((v) => Math.round(v) * half(toHalf(scale))),
+      i,
+    );
+  }
+  return out;
+}
+
+/** Every quant is the reference's, and every scale, but where f32 arithmetic may fall on the other side of a tie. */
+function expectQuantized({ quants, scales }: CachedRows, expected: Float64Array): void {
+  const wrong: string[] = [];
+  for (let block = 0; block < scales.length; block++) {
+    const { scale, quotients } = quantized(expected.subarray(block * BLOCK, (block + 1) * BLOCK));
+    if (Math.abs(scales[block] - toHalf(scale)) > 1) wrong.push(`scale of block ${block}`);
+    quotients.forEach((v, i) => {
+      // The row itself errs by 1e-5 of its rms, some 1e-3 of a step of 1/127 of its maximum.
+      const nearTie = Math.abs(Math.abs(v % 1) - 0.5) < 2e-3;
+      const off = Math.abs(quants[block * BLOCK + i] - Math.round(v));
+      if (off > (nearTie ? 1 : 0)) wrong.push(`quant ${i} of block ${block}`);
+    });
+  }
+  expect(wrong).toEqual([]);
+}
 
 // ── attention_rope ──
 
@@ -64,8 +147,9 @@ const ropeCases: RopeCase[] = [
   { heads: 6, kvHeads: 3, headDim: 256, rotaryDim: 64, tokens: 3, position: 67, maxBoundHeads: 2 },
   { heads: 4, kvHeads: 2, headDim: 128, rotaryDim: 32, tokens: 65, position: 1 },
   { heads: 4, kvHeads: 2, headDim: 128, rotaryDim: 128, tokens: 2, position: 9 },
+  { heads: 2, kvHeads: 1, headDim: 32, rotaryDim: 16, tokens: 3, position: 2 },
 ];
-describe.each([false, true])('attention_rope, f16 cache: %s', (f16) => {
+describe.each(types)('attention_rope into a cache of %s', (type) => {
   test.each(ropeCases)(
     'turns $tokens tokens at $position: $heads/$kvHeads heads of $headDim, $rotaryDim turned, $maxBoundHeads bound',
     async (shape) => {
@@ -80,12 +164,13 @@ describe.each([false, true])('attention_rope, f16 cache: %s', (f16) => {
         const angle = 1000 * random();
         rope.set([Math.cos(angle), Math.sin(angle)], i);
       }
-      const before = rounded(randomNormal(5, kvHeads * capacity * headDim), f16);
+      const rows = { headDim, capacity };
+      const before = rounded(randomNormal(5, kvHeads * capacity * headDim), type);
       const cache: KvCache = {
-        k: cacheBuffer(before, f16),
-        v: cacheBuffer(before, f16),
+        k: cacheBuffer(before, type, rows),
+        v: cacheBuffer(before, type, rows),
         capacity,
-        f16,
+        type,
         maxBoundHeads,
       };
       const q = buffers.output(tokens * heads * headDim);
@@ -117,10 +202,27 @@ describe.each([false, true])('attention_rope, f16 cache: %s', (f16) => {
         }
       }
       expectClose(await readFloats(gpu, q, expectedQ.length), expectedQ);
-      // Packing may round a half either way: an error of 2^-10 of a value, and values reach 8 times their rms.
-      const tolerance = f16 ? 8 * 2 ** -10 : 1e-5;
-      expectClose(await readCache(cache.k as GpuBuffer, k.length, f16), k, tolerance);
-      expectClose(await readCache(cache.v as GpuBuffer, v.length, f16), v, tolerance);
+      for (const [buffer, expected] of [
+        [cache.k, k],
+        [cache.v, v],
+      ] as const) {
+        const cached = await readCache(buffer as GpuBuffer, expected.length, type, rows);
+        // Packing may round a half either way: an error of 2^-10 of a value, and values reach 8 times their rms. A quant errs
+        // by half a step, which is 1/127 of the largest of 32 (some 2.5 times the rms, 8 at most).
+        const tolerances = { f32: 1e-5, f16: 8 * 2 ** -10, q8_0: 8 / 254 + 1e-3 };
+        expectClose(cached.values, expected, tolerances[type]);
+        if (type === 'q8_0') {
+          for (let h = 0; h < kvHeads; h++) {
+            const [first, end] = [position, position + tokens].map((t) => (h * capacity + t) * headDim);
+            const written = {
+              ...cached,
+              quants: cached.quants.subarray(first, end),
+              scales: cached.scales.subarray(first / BLOCK, end / BLOCK),
+            };
+            expectQuantized(written, expected.subarray(first, end));
+          }
+        }
+      }
     },
   );
 });
@@ -211,6 +313,8 @@ const cases: AttentionCase[] = [
   { title: 'a prompt that goes on', heads: 8, kvHeads: 1, tokens: 33, position: 129 },
   { title: 'a pass of more than two hundred tokens', heads: 2, kvHeads: 2, headDim: 128, tokens: 257, position: 31 },
   { title: 'heads of 128', heads: 8, kvHeads: 4, headDim: 128, tokens: 9, position: 100 },
+  { title: 'heads of 32', heads: 2, kvHeads: 1, headDim: 32, tokens: 3, position: 40 },
+  { title: 'heads of 64', heads: 3, kvHeads: 1, headDim: 64, tokens: 1, position: 301 },
   { title: 'one kv head a binding', heads: 6, kvHeads: 3, tokens: 5, position: 70, maxBoundHeads: 1 },
   { title: 'two kv heads a binding', heads: 6, kvHeads: 3, tokens: 1, position: 270, maxBoundHeads: 2 },
   // Scores of standard deviation 80 reach ±250. Their f32 rounding (2^-24 of the terms' size, a few times) is the relative
@@ -227,21 +331,25 @@ const cases: AttentionCase[] = [
     tolerance: 2e-4,
   },
 ];
-describe.each([false, true])('attention, f16 cache: %s', (f16) => {
-  test.each(cases)('$title', async (shape) => {
+/** Of the packed types: what differs is how rows are read, not who reads them. Each further shape is a long compilation. */
+const FEW = ['decoding in several splits', 'a prompt that goes on', 'heads of 64', 'one kv head a binding'];
+
+describe.each(types)('attention over a cache of %s', (type) => {
+  test.each(type === 'f32' ? cases : cases.filter(({ title }) => FEW.includes(title)))('$title', async (shape) => {
     const { heads, kvHeads, headDim = 256, tokens, position, plan, maxBoundHeads, size = 1, tolerance } = shape;
     const capacity = shape.capacity ?? position + tokens + 2;
     const q = randomNormal(1, tokens * heads * headDim, size);
     const qg = randomNormal(2, tokens * heads * 2 * headDim);
-    const k = rounded(randomNormal(3, kvHeads * capacity * headDim, size), f16);
-    const v = rounded(randomNormal(4, kvHeads * capacity * headDim), f16);
+    const k = rounded(randomNormal(3, kvHeads * capacity * headDim, size), type);
+    const v = rounded(randomNormal(4, kvHeads * capacity * headDim), type);
     // What lies beyond the last token must not be read into anything: old conversations leave such values.
     for (let h = 0; h < kvHeads; h++) {
       const [first, end] = [h * capacity + position + tokens, (h + 1) * capacity].map((row) => row * headDim);
       k.fill(60_000, first, end);
       v.fill(60_000, first, end);
     }
-    const cache = { k: cacheBuffer(k, f16), v: cacheBuffer(v, f16), capacity, f16, maxBoundHeads };
+    const rows = { headDim, capacity };
+    const cache = { k: cacheBuffer(k, type, rows), v: cacheBuffer(v, type, rows), capacity, type, maxBoundHeads };
     const { splits } = plan ?? attentionPlan(tokens, capacity);
     const y = buffers.output(tokens * heads * headDim);
     const tensors = {
@@ -272,8 +380,10 @@ test.each([1, 255, 256, 257, 4096, 262_144])(
 
 test('keys and values of one token take the bytes of their elements', () => {
   const dims = { heads: 8, kvHeads: 2, headDim: 256, rotaryDim: 64 };
-  expect(kvRowBytes(dims, false)).toBe(1024);
-  expect(kvRowBytes(dims, true)).toBe(512);
+  expect(kvRowBytes(dims, 'f32')).toBe(1024);
+  expect(kvRowBytes(dims, 'f16')).toBe(512);
+  expect(kvRowBytes(dims, 'q8_0')).toBe(272); // 34 for each 32, as in a file
+  expect(kvRowBytes({ headDim: 128 }, 'q8_0')).toBe(144); // padded to 16
 });
 
 test('a context whose single head exceeds the binding limit is refused', () => {
@@ -281,7 +391,7 @@ test('a context whose single head exceeds the binding limit is refused', () => {
   const none = buffers.output(4);
   const tensors = { q: none, qg: none, partial: none, sums: none, y: none };
   const dims = { heads: 1, kvHeads: 1, headDim: 256, rotaryDim: 64 };
-  expect(() => attention(new Recorder(gpu), dims, tensors, { k: none, v: none, capacity, f16: false }, 1)).toThrow(
+  expect(() => attention(new Recorder(gpu), dims, tensors, { k: none, v: none, capacity, type: 'f32' }, 1)).toThrow(
     /contextLength/,
   );
 });

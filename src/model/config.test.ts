@@ -56,6 +56,27 @@ describe('readConfig', () => {
     ).toEqual(list.slice(0, 8).map((recurrent) => (recurrent ? 'deltaNet' : 'attention')));
   });
 
+  test('reads YaRN, with llama.cpp’s defaults, and what context it allows', () => {
+    const { rope, contextLength } = config({
+      'qwen35moe.rope.scaling.type': 'yarn',
+      'qwen35moe.rope.scaling.factor': 4,
+      'qwen35moe.rope.scaling.attn_factor': 0.5,
+    });
+    const yarn = { factor: 4, originalContextLength: 262_144, attentionFactor: 0.5, betaFast: 32, betaSlow: 1 };
+    expect(rope.yarn).toEqual(yarn);
+    expect(contextLength).toBe(1_048_576);
+    const other = config({
+      'qwen35moe.context_length': 131_072,
+      'qwen35moe.rope.scaling.type': 'yarn',
+      'qwen35moe.rope.scaling.factor': 4,
+      'qwen35moe.rope.scaling.original_context_length': 32_768,
+      'qwen35moe.rope.scaling.yarn_beta_fast': 16,
+      'qwen35moe.rope.scaling.yarn_beta_slow': 2,
+    });
+    expect(other.rope.yarn).toMatchObject({ originalContextLength: 32_768, betaFast: 16, betaSlow: 2 });
+    expect(other.contextLength).toBe(131_072);
+  });
+
   test('takes a size given once per layer', () => {
     const perLayer = new Uint32Array([0, 0, 0, 2, 0, 0, 0, 2, 2]);
     expect(config({ 'qwen35moe.attention.head_count_kv': perLayer }).attention.kvHeads).toBe(2);
@@ -64,7 +85,12 @@ describe('readConfig', () => {
   test.each<[what: string, code: string, changes: Record<string, GgufValue | undefined>]>([
     ['another architecture', 'unsupported-gguf', { 'general.architecture': 'llama' }],
     ['a longer convolution', 'unsupported-gguf', { 'qwen35moe.ssm.conv_kernel': 8 }],
-    ['scaled positions', 'unsupported-gguf', { 'qwen35moe.rope.scaling.type': 'yarn' }],
+    ['positions scaled otherwise', 'unsupported-gguf', { 'qwen35moe.rope.scaling.type': 'longrope' }],
+    [
+      'an impossible scaling',
+      'corrupt-gguf',
+      { 'qwen35moe.rope.scaling.type': 'yarn', 'qwen35moe.rope.scaling.factor': -4 },
+    ],
     [
       'heads that no workgroup halves',
       'unsupported-gguf',

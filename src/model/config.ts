@@ -9,7 +9,7 @@ export interface ModelConfig {
   readonly name: string;
   readonly hidden: number;
   readonly vocabulary: number;
-  /** The context the model was made for, in tokens. */
+  /** The context the model was made for, in tokens, or what its positions are scaled to. */
   readonly contextLength: number;
   /** Kind of each layer's mixer, first to last; MTP blocks not included. */
   readonly layers: readonly ('deltaNet' | 'attention')[];
@@ -28,6 +28,61 @@ export interface RopeConfig {
   readonly dim: number;
   /** Pairs given to time, height and width (interleaved, see `rope.ts`). */
   readonly sections: readonly number[];
+  /** Scaling of positions beyond the original context. */
+  readonly yarn?: YarnConfig;
+}
+
+/** YaRN: positions of a context `factor` times the original. Source: arXiv 2309.00071. */
+export interface YarnConfig {
+  /** At least 1. */
+  readonly factor: number;
+  /** Tokens that the model was trained with. */
+  readonly originalContextLength: number;
+  /** Multiplies YaRN's own factor of attention, `1 + ln(factor) / 10`. */
+  readonly attentionFactor: number;
+  /** Turns over the original context above which a pair keeps its frequency, and below which it is interpolated wholly. */
+  readonly betaFast: number;
+  readonly betaSlow: number;
+}
+
+/** What a caller may say about scaling; the rest is as the file says, or usual. */
+export type YarnOverrides = Partial<YarnConfig> & Pick<YarnConfig, 'factor'>;
+
+const YARN_DEFAULTS = { attentionFactor: 1, betaFast: 32, betaSlow: 1 } as const;
+
+/** The model with its positions scaled. @throws QwenError `invalid-request` */
+export function withYarn(config: ModelConfig, overrides: YarnOverrides): ModelConfig {
+  const trained = config.rope.yarn?.originalContextLength ?? config.contextLength;
+  const yarn = {
+    ...YARN_DEFAULTS,
+    originalContextLength: trained,
+    ...config.rope.yarn,
+    ...overrides,
+    factor: overrides.factor,
+  };
+  const trouble = yarnTrouble(yarn);
+  if (trouble) {
+    throw new QwenError('invalid-request', `ropeScaling.${trouble.key} ${trouble.what}.`, { param: 'ropeScaling' });
+  }
+  return { ...config, contextLength: scaledLength(yarn), rope: { ...config.rope, yarn } };
+}
+
+function scaledLength({ originalContextLength, factor }: YarnConfig): number {
+  return Math.floor(originalContextLength * factor);
+}
+
+function yarnTrouble(yarn: YarnConfig): { key: keyof YarnConfig; what: string } | undefined {
+  const { factor, originalContextLength, betaFast, betaSlow } = yarn;
+  const notPositive = (Object.keys(yarn) as (keyof YarnConfig)[]).find(
+    (key) => !(yarn[key] > 0 && yarn[key] < Infinity),
+  );
+  if (notPositive) return { key: notPositive, what: `is ${yarn[notPositive]}; it must be a number above 0` };
+  if (factor < 1) return { key: 'factor', what: `is ${factor}; positions are scaled by 1 or more` };
+  if (!Number.isInteger(originalContextLength))
+    return { key: 'originalContextLength', what: `is ${originalContextLength}; it must be a whole number` };
+  if (betaSlow > betaFast)
+    return { key: 'betaSlow', what: `is ${betaSlow}, and betaFast ${betaFast}: slow is not above fast` };
+  return undefined;
 }
 
 export interface DenseConfig {
@@ -72,8 +127,8 @@ export function readConfig({ metadata, name, tensors }: Pick<Weights, 'metadata'
   if (layerCount < 1) throw read.corrupt('block_count', `leaves ${layerCount} layers`);
   if (read.size('ssm.conv_kernel', CONV_KERNEL) !== CONV_KERNEL)
     throw unsupported('a convolution of another length than 4');
-  const scaling = read.text('rope.scaling.type', 'none');
-  if (scaling !== 'none' && scaling !== '') throw unsupported(`RoPE scaling of type ${scaling}`);
+  const contextLength = read.size('context_length');
+  const yarn = readYarn(read, contextLength, unsupported);
 
   const headDim = read.size('attention.key_length');
   if (read.size('attention.value_length') !== headDim) throw unsupported('values of another length than keys');
@@ -103,7 +158,7 @@ export function readConfig({ metadata, name, tensors }: Pick<Weights, 'metadata'
     name: read.text('general.name', name),
     hidden: read.size('embedding_length'),
     vocabulary,
-    contextLength: read.size('context_length'),
+    contextLength: yarn ? Math.max(contextLength, scaledLength(yarn)) : contextLength,
     layers: layerKinds(read, layerCount, blocks),
     mtpBlocks: mtp,
     eps: read.number('attention.layer_norm_rms_epsilon'),
@@ -113,9 +168,31 @@ export function readConfig({ metadata, name, tensors }: Pick<Weights, 'metadata'
       base: read.number('rope.freq_base'),
       dim: ropeDim,
       sections: read.sizes('rope.dimension_sections', [ropeDim / 2, 0, 0]),
+      ...(yarn && { yarn }),
     },
     ffn: architecture === 'qwen35' ? { kind: 'dense', width: read.size('feed_forward_length') } : moeConfig(read),
   };
+}
+
+/** Keys and defaults are llama.cpp's. */
+function readYarn(
+  read: MetadataReader,
+  contextLength: number,
+  unsupported: (what: string) => QwenError,
+): YarnConfig | undefined {
+  const type = read.text('rope.scaling.type', 'none');
+  if (type === 'none' || type === '') return undefined;
+  if (type !== 'yarn') throw unsupported(`RoPE scaling of type ${type}`);
+  const yarn = {
+    factor: read.number('rope.scaling.factor', 1),
+    originalContextLength: read.size('rope.scaling.original_context_length', contextLength),
+    attentionFactor: read.number('rope.scaling.attn_factor', YARN_DEFAULTS.attentionFactor),
+    betaFast: read.number('rope.scaling.yarn_beta_fast', YARN_DEFAULTS.betaFast),
+    betaSlow: read.number('rope.scaling.yarn_beta_slow', YARN_DEFAULTS.betaSlow),
+  };
+  const trouble = yarnTrouble(yarn);
+  if (trouble) throw read.corrupt('rope.scaling', `: ${trouble.key} ${trouble.what}`);
+  return yarn;
 }
 
 function moeConfig(read: MetadataReader): MoeConfig {

@@ -34,7 +34,7 @@ async function count(files: readonly string[], device: Gpu, tokens: number): Pro
   });
   const config = readConfig(weights);
   const model = allocateTextModel(new TensorLoader(device, weights), config);
-  const state = new SequenceState(device, config, { contextLength: 512, kvF16: false });
+  const state = new SequenceState(device, config, { contextLength: 512, kv: 'f32' });
   const scratch = new Scratch(device, tokens);
   const input = { tokens: scratch.rows('tokens', 1), rope: scratch.rows('rope', config.rope.dim) };
   const rec = new Recorder(device);

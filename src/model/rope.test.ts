@@ -40,6 +40,60 @@ describe('ropeTable', () => {
   });
 });
 
+describe('ropeTable with YaRN', () => {
+  // Computed with numpy by the formulas of the paper, as transformers has them: angle of one token by pair, and how much
+  // cosines and sines grow.
+  test.each([
+    {
+      title: 'of Qwen 3.5 times four',
+      rope: {
+        base: 1e7,
+        dim: 64,
+        sections: [],
+        yarn: { factor: 4, originalContextLength: 262_144, betaFast: 32, betaSlow: 1 },
+      },
+      size: 1.138629436111989,
+      frequencies: {
+        0: 1,
+        14: 0.0008659643233600654,
+        15: 0.0004742398226801046,
+        18: 7.217387404309113e-5,
+        21: 8.759770071179004e-6,
+        31: 4.1370427498579534e-8,
+      },
+    },
+    {
+      title: 'of another model, with other bounds',
+      rope: {
+        base: 1e4,
+        dim: 32,
+        sections: [],
+        yarn: { factor: 16, originalContextLength: 4096, betaFast: 16, betaSlow: 2 },
+      },
+      size: 1.2772588722239782,
+      frequencies: {
+        0: 1,
+        6: 0.03162277660168379,
+        7: 0.01444852020656625,
+        8: 0.00625,
+        10: 0.0007905694150420948,
+        15: 1.1114246312743269e-5,
+      },
+    },
+  ])('turns pairs $title', ({ rope, size, frequencies }) => {
+    const config = { ...rope, yarn: { ...rope.yarn, attentionFactor: 1 } };
+    const position = 12_345;
+    const table = ropeTable(config, [[position, position, position]]);
+    for (const [pair, frequency] of Object.entries(frequencies)) {
+      const [cos, sin] = table.subarray(2 * Number(pair));
+      expect(cos, `pair ${pair}`).toBeCloseTo(size * Math.cos(position * frequency), 6);
+      expect(sin, `pair ${pair}`).toBeCloseTo(size * Math.sin(position * frequency), 6);
+    }
+    const doubled = ropeTable({ ...config, yarn: { ...config.yarn, attentionFactor: 2 } }, [[0, 0, 0]]);
+    expect(doubled[0]).toBeCloseTo(2 * size, 6);
+  });
+});
+
 describe('sequencePositions', () => {
   test('are those of the mixed conversations, however they are cut into passes', async () => {
     const golden = await visionGolden();

@@ -1,4 +1,4 @@
-import type { RopeConfig } from './config.ts';
+import type { RopeConfig, YarnConfig } from './config.ts';
 
 /** Position of a token in time, height and width; a text token has all three alike. */
 export type Position = readonly [t: number, h: number, w: number];
@@ -9,21 +9,48 @@ export type Position = readonly [t: number, h: number, w: number];
  * i < 3·sections[2], otherwise with t. In float64, because angles reach the context length. Source: qwen35.md §2.1.
  */
 export function ropeTable(
-  { base, dim, sections }: RopeConfig,
+  { base, dim, sections, yarn }: RopeConfig,
   positions: readonly Position[],
 ): Float32Array<ArrayBuffer> {
   const pairs = dim / 2;
   const table = new Float32Array(positions.length * pairs * 2);
-  const frequencies = Float64Array.from({ length: pairs }, (_, i) => base ** (-i / pairs));
+  const shares = yarn && extrapolatedShares(yarn, base, dim);
+  const frequencies = Float64Array.from({ length: pairs }, (_, i) => {
+    const share = shares?.[i] ?? 1;
+    return base ** (-i / pairs) * (share + (1 - share) / (yarn?.factor ?? 1));
+  });
+  const size = yarn ? yarnMagnitude(yarn) : 1;
   const axes = Array.from({ length: pairs }, (_, i) => axisOfPair(i, sections));
   positions.forEach((position, t) => {
     for (let i = 0; i < pairs; i++) {
       const angle = position[axes[i]] * frequencies[i];
-      table[2 * (t * pairs + i)] = Math.cos(angle);
-      table[2 * (t * pairs + i) + 1] = Math.sin(angle);
+      table[2 * (t * pairs + i)] = size * Math.cos(angle);
+      table[2 * (t * pairs + i) + 1] = size * Math.sin(angle);
     }
   });
   return table;
+}
+
+/**
+ * YaRN: how far each pair keeps its frequency. Pairs that turn more than `betaFast` times over the original context keep it,
+ * those that turn less than `betaSlow` times are interpolated to the longer one, and between them goes a ramp over pairs,
+ * whose ends are whole. Source: arXiv 2309.00071 §3.2; llama.cpp's and transformers' implementations of it.
+ */
+function extrapolatedShares(yarn: YarnConfig, base: number, dim: number): number[] {
+  const { originalContextLength, betaFast, betaSlow } = yarn;
+  const pairThatTurns = (times: number) =>
+    (dim * Math.log(originalContextLength / (times * 2 * Math.PI))) / (2 * Math.log(base));
+  const low = Math.max(0, Math.floor(pairThatTurns(betaFast)));
+  const high = Math.min(dim - 1, Math.ceil(pairThatTurns(betaSlow)));
+  return Array.from({ length: dim / 2 }, (_, i) => {
+    const along = (i - low) / Math.max(0.001, high - low);
+    return 1 - Math.min(1, Math.max(0, along));
+  });
+}
+
+/** YaRN sharpens the attention of a longer context: queries and keys both grow by this. Source: arXiv 2309.00071 §3.3. */
+function yarnMagnitude({ factor, attentionFactor }: YarnConfig): number {
+  return attentionFactor * (1 + 0.1 * Math.log(factor));
 }
 
 function axisOfPair(i: number, sections: readonly number[]): 0 | 1 | 2 {

@@ -1,5 +1,5 @@
 import type { Gpu, GpuBuffer } from '../gpu/index.ts';
-import { type KvCache, kvRowBytes } from '../kernels/attention.ts';
+import { type KvCache, type KvType, kvHeadBytes, kvRowBytes } from '../kernels/attention.ts';
 import { type DeltaState, deltaChannels } from '../kernels/delta-net.ts';
 import type { ModelConfig } from './config.ts';
 
@@ -21,8 +21,7 @@ const FIRST_CAPACITY = 1024;
 export interface StateOptions {
   /** Most tokens there may be. */
   contextLength: number;
-  /** Keys and values as packed halves. */
-  kvF16: boolean;
+  kv: KvType;
   /** Tokens at the end of a pass that can be taken back. Default 0. */
   undo?: number;
   /** For an MTP block: rows of hidden states that may wait for it. Default: there is none. */
@@ -60,7 +59,7 @@ export class SequenceState {
     this.layers = config.layers.map(
       (kind, i): LayerState =>
         kind === 'attention'
-          ? { kind, ...this.#createKv(`layer ${i}`), capacity: this.#capacity, f16: options.kvF16 }
+          ? { kind, ...this.#createKv(`layer ${i}`), capacity: this.#capacity, type: options.kv }
           : {
               kind,
               conv: gpu.createBuffer(`layer ${i} conv state`, states * 3 * deltaChannels(config.deltaNet) * 4),
@@ -70,7 +69,7 @@ export class SequenceState {
     const { mtpRows = 0 } = options;
     if (mtpRows === 0) return;
     this.mtp = {
-      cache: { kind: 'attention', ...this.#createKv('MTP'), capacity: this.#capacity, f16: options.kvF16 },
+      cache: { kind: 'attention', ...this.#createKv('MTP'), capacity: this.#capacity, type: options.kv },
       waiting: gpu.createBuffer('hidden states for MTP', mtpRows * this.#hiddenBytes),
       read: 0,
     };
@@ -86,18 +85,20 @@ export class SequenceState {
     if (tokens <= this.#capacity) return false;
     const old = this.#capacity;
     while (this.#capacity < tokens) this.#capacity = Math.min(2 * this.#capacity, this.options.contextLength);
-    const rowBytes = kvRowBytes(this.config.attention, this.options.kvF16);
+    const { attention: dims } = this.config;
+    const rowBytes = kvRowBytes(dims, this.options.kv);
+    const headBytes = (capacity: number) => kvHeadBytes(dims, this.options.kv, capacity);
     for (const [i, layer] of [...this.layers, ...(this.mtp ? [this.mtp.cache] : [])].entries()) {
       if (layer.kind !== 'attention') continue;
       const grown = this.#createKv(`layer ${i}`);
       const encoder = this.gpu.device.createCommandEncoder();
       for (const cache of ['k', 'v'] as const) {
-        for (let head = 0; head < this.config.attention.kvHeads; head++) {
+        for (let head = 0; head < dims.kvHeads; head++) {
           encoder.copyBufferToBuffer(
             layer[cache].buffer,
-            head * old * rowBytes,
+            head * headBytes(old),
             grown[cache].buffer,
-            head * this.#capacity * rowBytes,
+            head * headBytes(this.#capacity),
             Math.min(this.position, old) * rowBytes,
           );
         }
@@ -197,8 +198,8 @@ export class SequenceState {
   }
 
   #createKv(label: string): { k: GpuBuffer; v: GpuBuffer } {
-    const bytes =
-      this.config.attention.kvHeads * this.#capacity * kvRowBytes(this.config.attention, this.options.kvF16);
+    const { attention: dims } = this.config;
+    const bytes = dims.kvHeads * kvHeadBytes(dims, this.options.kv, this.#capacity);
     return { k: this.gpu.createBuffer(`${label} keys`, bytes), v: this.gpu.createBuffer(`${label} values`, bytes) };
   }
 }

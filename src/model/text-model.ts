@@ -97,6 +97,8 @@ export interface ExpertRoom {
 }
 
 export interface LoadTextOptions {
+  /** Default: as the file says. */
+  config?: ModelConfig;
   /** Default: a slot for every expert. */
   room?: ExpertRoom;
   /** Loads the first MTP block, which the file must have. */
@@ -108,7 +110,7 @@ export interface LoadTextOptions {
 
 /** Uploads a model's tensors. @throws QwenError; nothing stays allocated after a failure. */
 export async function loadTextModel(gpu: Gpu, weights: Weights, options: LoadTextOptions = {}): Promise<TextModel> {
-  const config = readConfig(weights);
+  const config = options.config ?? readConfig(weights);
   const loader = new TensorLoader(gpu, weights);
   try {
     const model = allocateTextModel(loader, config, options);

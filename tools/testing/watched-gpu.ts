@@ -7,6 +7,8 @@ export interface WatchedGpu {
   readonly liveBuffers: number;
   /** Buffers made so far, of all devices. */
   readonly madeBuffers: number;
+  /** Compute pipelines asked for so far, of all devices. */
+  readonly pipelines: number;
   /** Bind groups and pipelines made so far, of all devices. */
   readonly madeBindings: number;
   /** Submits so far, of all devices. */
@@ -24,12 +26,17 @@ export interface WatchedGpu {
 /** @param gpu is not changed; its adapters and devices are, as far as they came through the watched one */
 export function watchGpu(gpu: GPU): WatchedGpu {
   const live = new Set<GPUBuffer>();
-  let [madeBuffers, madeBindings, submits] = [0, 0, 0];
+  let [madeBuffers, madeBindings, submits, pipelines] = [0, 0, 0, 0];
   const devices: GPUDevice[] = [];
 
   const watchDevice = (device: GPUDevice) => {
     devices.push(device);
     const createBuffer = device.createBuffer.bind(device);
+    const createPipeline = device.createComputePipelineAsync.bind(device);
+    device.createComputePipelineAsync = (descriptor) => {
+      pipelines++;
+      return createPipeline(descriptor);
+    };
     const submit = device.queue.submit.bind(device.queue);
     device.createBuffer = (descriptor) => {
       watched.onBuffer(++madeBuffers);
@@ -79,6 +86,9 @@ export function watchGpu(gpu: GPU): WatchedGpu {
     },
     get madeBuffers() {
       return madeBuffers;
+    },
+    get pipelines() {
+      return pipelines;
     },
     get madeBindings() {
       return madeBindings;
