@@ -130,8 +130,18 @@ test('everything can be done by keyboard', async ({ page }) => {
   await expect(said(page, 'Second answer.')).toBeVisible();
   await expect(page.locator('.bubble')).toHaveText(['Three']);
   await expect(said(page, 'First answer.')).toHaveCount(0);
-  await page.keyboard.press('Shift+Tab');
-  await expect(page.getByRole('button', { name: 'Answer again' })).toBeFocused();
+  // and the answer's buttons, and the way back to the first branch, are reached with Tab
+  for (const name of ['Remove this message', 'Figures of this answer', 'Answer again']) {
+    await page.keyboard.press('Shift+Tab');
+    await expect(page.getByRole('button', { name }).last()).toBeFocused();
+  }
+  await page.getByRole('button', { name: 'Previous branch' }).focus();
+  await page.keyboard.press('Enter');
+  await expect(said(page, 'First answer.')).toBeVisible();
+  await expect(page.getByRole('button', { name: 'Previous branch' })).toBeFocused();
+  await page.keyboard.press('Tab');
+  await page.keyboard.press('Enter');
+  await expect(said(page, 'Second answer.')).toBeVisible();
 });
 
 test('Enter that ends an input method’s word does not send', async ({ page }) => {
