@@ -1,11 +1,13 @@
 /** From the model's tokens to an answer: its text in parts, with reasoning apart, and why it ended. */
 import type { GeneratedToken, GenerateOptions, TokenModel } from '../engine/types.ts';
 import {
+  type AnswerGrammar,
   Detokenizer,
   decode,
   ReasoningSplitter,
   StopStrings,
   type Tokenizer,
+  type TokenMask,
   type ToolCallDelta,
   ToolCallParser,
   type ToolCallPart,
@@ -16,12 +18,14 @@ import type { FinishReason, TokenLogprobs, TopLogprob, Usage } from './types.ts'
 /** A checked request, ready to run. */
 export interface Job {
   readonly promptIds: readonly number[];
-  readonly generate: GenerateOptions;
+  readonly generate: Omit<GenerateOptions, 'mask'>;
   /** The answer begins with reasoning. */
   readonly thinking: boolean;
   readonly stops: readonly string[];
   /** Calls are looked for in the answer. */
   readonly tools?: ToolUse;
+  /** What the answer is held to. */
+  readonly grammar?: AnswerGrammar;
   /** Text before the answer's own (`echo`). */
   readonly echo: string;
   readonly returnTokenIds: boolean;
@@ -58,6 +62,7 @@ export async function* answer(
   model: TokenModel,
   tokenizer: Tokenizer,
   job: Job,
+  mask: TokenMask | undefined,
   signal: AbortSignal,
 ): AsyncGenerator<Piece, Outcome, void> {
   const { promptIds, generate } = job;
@@ -71,7 +76,7 @@ export async function* answer(
   let finishReason: FinishReason = 'length';
 
   reader?.push(job.tools?.opening ?? '');
-  for await (const token of model.generate(promptIds, generate, signal)) {
+  for await (const token of model.generate(promptIds, { ...generate, mask }, signal)) {
     completionTokens++;
     if (splitter.thinking) reasoningTokens++;
     const ended = generate.stopIds.has(token.id);

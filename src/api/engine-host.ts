@@ -14,12 +14,23 @@ import type {
 } from '../engine/types.ts';
 import { abortable, QwenError, throwIfAborted } from '../errors.ts';
 import { MediaLoader, NO_VIDEOS, type PreparedImage } from '../media/index.ts';
-import { ChatTemplate, decode, isGreedy, samplingSettings, Tokenizer } from '../text/index.ts';
+import {
+  type AnswerGrammar,
+  ChatTemplate,
+  decode,
+  Grammars,
+  isGreedy,
+  samplingSettings,
+  Tokenizer,
+  type TokenMask,
+} from '../text/index.ts';
 import type { GgufMetadata } from '../weights/types.ts';
 import { answer, type Job, type Piece, type ToolUse } from './answer.ts';
+import { answerGrammar } from './answer-grammar.ts';
 import { invalid } from './checks.ts';
 import { checkPart, type RequestedMedia, requestedMedia } from './content-parts.ts';
 import { type AnswerFormat, chatFormat, completionFormat } from './formats.ts';
+import { grammarScript, loadGrammarLibrary, noGrammar } from './grammar-script.ts';
 import { Queue } from './queue.ts';
 import type {
   DetokenizeOptions,
@@ -63,6 +74,7 @@ interface Loaded {
   readonly tokenizer: Tokenizer;
   readonly metadata: GgufMetadata;
   readonly stopIds: ReadonlySet<number>;
+  readonly grammars: Grammars;
   readonly greedy: boolean;
 }
 
@@ -90,7 +102,8 @@ export class EngineHost implements EngineService {
         throwIfAborted(signal);
         const tokenizer = new Tokenizer(metadata, model.info.name);
         const stopIds = endTokens(metadata, tokenizer);
-        this.#loaded = { model, metadata, tokenizer, stopIds, greedy: isGreedy(metadata) };
+        const grammars = new Grammars(tokenizer, stopIds, () => loadGrammarLibrary(options.grammarScript ?? grammarScript()));
+        this.#loaded = { model, metadata, tokenizer, stopIds, grammars, greedy: isGreedy(metadata) };
       } catch (error) {
         await model.dispose();
         throw error;
@@ -207,12 +220,13 @@ export class EngineHost implements EngineService {
     send(format.opening());
     return this.#queue.run(async () => {
       const pieces: Piece[] = [];
-      const parts = answer(model, tokenizer, job, signal);
+      const mask = await this.#mask(job);
+      const parts = answer(model, tokenizer, job, mask, signal);
       const outcome = await outcomeOf(parts, (piece) => {
         throwIfAborted(signal);
         if (onChunk) send(format.chunk(piece));
         else pieces.push(piece);
-      });
+      }).finally(() => mask?.dispose());
       if (!onChunk) return this.#reply(format.whole(pieces, outcome));
       send(format.closing(outcome));
       if (job.includeUsage) send(format.usage(outcome.usage));
@@ -222,11 +236,21 @@ export class EngineHost implements EngineService {
     }, signal);
   }
 
+  async #mask({ grammar, thinking, tools }: Job): Promise<TokenMask | undefined> {
+    if (!grammar) return undefined;
+    try {
+      return await this.#ready.grammars.mask(grammar, { thinking, opening: tools?.opening });
+    } catch (error) {
+      throw error instanceof QwenError ? error : noGrammar(error);
+    }
+  }
+
   async #chatJob(request: ChatCompletionRequest, page: PageSide | undefined, signal: AbortSignal): Promise<Job> {
     const { tokenizer, metadata, model } = this.#ready;
     checkChatRequest(request);
     const variables = request.chat_template_kwargs ?? {};
     const tools = toolUse(request);
+    const grammar = answerGrammar(request, tools);
     // A call that has to come stands at the beginning of the answer, where there is no room for thoughts.
     const enable_thinking = tools?.opening
       ? false
@@ -252,6 +276,7 @@ export class EngineHost implements EngineService {
       onVision: page && ((progress) => void page.progress(progress)),
       thinking,
       tools,
+      grammar,
       checkpoints: this.#checkpoints(promptIds, images),
       mode: thinking ? 'thinking' : 'standard',
       maxTokens: request.max_completion_tokens ?? request.max_tokens ?? Infinity,
@@ -334,6 +359,7 @@ export class EngineHost implements EngineService {
       topLogprobs?: number;
       echo?: string;
       tools?: ToolUse;
+      grammar?: AnswerGrammar;
       checkpoints?: readonly number[];
     },
   ): Job {
@@ -346,6 +372,7 @@ export class EngineHost implements EngineService {
       promptIds: task.promptIds,
       thinking: task.thinking,
       tools: task.tools,
+      grammar: task.grammar,
       stops: stopStrings(request.stop),
       echo: task.echo ?? '',
       returnTokenIds: request.return_token_ids ?? false,

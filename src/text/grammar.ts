@@ -18,10 +18,11 @@ export interface AnswerGrammar {
   readonly plainSpace: boolean;
   /** Of strings in JSON, where the rules name them. */
   readonly lengths: readonly LengthLimit[];
-  /** Markers such as `<tool_call>` may come, as the tokens they are: the grammar speaks of them. */
-  readonly markers: boolean;
-  /** Behind what the grammar describes anything may follow. */
-  readonly open: boolean;
+  /**
+   * What `root` is: a value in JSON, which is the whole answer; the opening of a call of a tool, behind which anything may
+   * follow; or either.
+   */
+  readonly ends: 'value' | 'call' | 'either';
 }
 
 export interface MaskPlace {
@@ -54,17 +55,18 @@ export class Grammars {
   async mask(grammar: AnswerGrammar, place: MaskPlace): Promise<TokenMask> {
     const { library } = await this.#open();
     const compiled = await this.#compile(grammar.ebnf);
-    const matcher = await library.GrammarMatcher.createGrammarMatcher(compiled, undefined, grammar.open);
+    const isOpen = grammar.ends !== 'value';
+    const matcher = await library.GrammarMatcher.createGrammarMatcher(compiled, undefined, isOpen);
     if (place.opening && !matcher._acceptString(place.opening)) {
       matcher.dispose();
       throw new Error(`the grammar does not begin with ${JSON.stringify(place.opening)}`);
     }
     const never = this.#beyond();
-    if (!grammar.markers) unite(never, this.#set('markers'));
+    if (!isOpen) unite(never, this.#set('markers'));
     if (grammar.plainSpace) unite(never, this.#set('wide space'));
     const sets = { never, blank: this.#set('blank'), ends: this.#set('ends') };
     const lengths = grammar.lengths.length > 0 ? this.#lengthsOf(matcher, grammar.lengths) : undefined;
-    return new GrammarMask(this.#tokenizer, matcher, sets, grammar.open, place.thinking, lengths);
+    return new GrammarMask(this.#tokenizer, matcher, sets, place, lengths);
   }
 
   #lengthsOf(matcher: XGrammar.GrammarMatcher, limits: readonly LengthLimit[]): StringLengths {
@@ -178,13 +180,17 @@ interface TokenSets {
   readonly ends: Uint32Array<ArrayBuffer>;
 }
 
+/** Begins a call, and no value. */
+const CALL = '<';
+
 class GrammarMask implements TokenMask {
   readonly #tokenizer: Tokenizer;
   readonly #matcher: XGrammar.GrammarMatcher;
   readonly #sets: TokenSets;
-  readonly #open: boolean;
   readonly #lengths?: StringLengths;
-  #phase: 'thinking' | 'between' | 'answer' | 'free';
+  #phase: 'thinking' | 'between' | 'answer' | 'ended' | 'free';
+  /** Of the answer. */
+  #first: string;
   /** The last characters of the reasoning. */
   #thought = '';
   /** Tokens that stand between the reasoning and the answer. */
@@ -195,14 +201,13 @@ class GrammarMask implements TokenMask {
     tokenizer: Tokenizer,
     matcher: XGrammar.GrammarMatcher,
     sets: TokenSets,
-    open: boolean,
-    thinking: boolean,
+    { thinking, opening = '' }: MaskPlace,
     lengths?: StringLengths,
   ) {
     this.#tokenizer = tokenizer;
     this.#matcher = matcher;
     this.#sets = sets;
-    this.#open = open;
+    this.#first = opening.slice(0, 1);
     this.#lengths = lengths;
     this.#phase = thinking ? 'thinking' : 'answer';
     this.#between = tokenizer.encode(AFTER_THINKING);
@@ -214,6 +219,8 @@ class GrammarMask implements TokenMask {
         return undefined;
       case 'thinking': // is free, but for one thing: the turn does not end before the answer
         return this.#sets.ends.map((word) => ~word);
+      case 'ended':
+        return this.#sets.ends.slice();
       case 'between': {
         const mask = new Uint32Array(this.#sets.never.length);
         const [id] = this.#between;
@@ -238,7 +245,8 @@ class GrammarMask implements TokenMask {
         if (!this.#matcher.acceptToken(id)) throw new Error(`the grammar does not allow token ${id} here`);
         this.#lengths?.accept(id);
         this.#blankLength = allows(this.#sets.blank, id) ? this.#blankLength + this.#tokenizer.bytes(id).length : 0;
-        if (this.#open && this.#matcher.isTerminated()) this.#phase = 'free';
+        this.#first ||= latin1(this.#tokenizer.bytes(id)).trim().slice(0, 1);
+        if (this.#matcher.isTerminated()) this.#phase = this.#first === CALL ? 'free' : 'ended';
         return;
       }
     }

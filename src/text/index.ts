@@ -2,7 +2,7 @@
 export { ChatTemplate, type RenderedPrompt, type TemplateInput, type TemplateMessage } from './chat-template.ts';
 export { Detokenizer, decode } from './detokenizer.ts';
 export { type AnswerGrammar, type GrammarLibrary, Grammars } from './grammar.ts';
-export { ANY_OBJECT, jsonSchemaGrammar } from './json-schema.ts';
+export { ANY_OBJECT, jsonSchemaGrammar, type SchemaGrammar } from './json-schema.ts';
 export { type PenaltyList, PenaltyState } from './penalties.ts';
 export { Random, randomSeed } from './random.ts';
 export { type AnswerPart, ReasoningSplitter } from './reasoning.ts';

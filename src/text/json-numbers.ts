@@ -76,20 +76,21 @@ const mirrored = ({ value, exclusive }: End): End => ({ value: -value, exclusive
 
 /** Whole numbers from `low`, at least 0, to `high`, or to `DIGITS` digits. */
 function wholeNumbers(low: bigint, high?: bigint): Expression {
-  const top = high ?? 10n ** BigInt(Math.max(DIGITS, String(low).length + 1)) - 1n;
+  const top = high ?? 10n ** BigInt(Math.max(DIGITS, String(low).length)) - 1n;
   if (top < low) return undefined;
-  const lengths: Expression[] = [];
-  for (let length = String(low).length; length <= String(top).length; length++) {
-    const shortest = length === 1 ? '0' : `1${'0'.repeat(length - 1)}`;
-    const longest = '9'.repeat(length);
-    lengths.push(
-      sameLength(
-        length === String(low).length ? String(low) : shortest,
-        length === String(top).length ? String(top) : longest,
-      ),
+  const [from, to] = [String(low), String(top)];
+  if (from.length === to.length) return sameLength(from, to);
+  const lowest = `1${'0'.repeat(to.length - 1)}`;
+  // One repetition for all lengths between: of alternatives by length the library (0.1.27) makes a loop.
+  const between =
+    to.length - from.length > 1 ? sequence('[1-9]', repeat('[0-9]', from.length, to.length - 2)) : undefined;
+  if (to === '9'.repeat(to.length)) {
+    return choice(
+      sameLength(from, '9'.repeat(from.length)),
+      sequence('[1-9]', repeat('[0-9]', from.length, to.length - 1)),
     );
   }
-  return choice(...lengths);
+  return choice(sameLength(from, '9'.repeat(from.length)), between, sameLength(lowest, to));
 }
 
 /** Digits from `low` to `high`, which are as long as each other. */
@@ -193,7 +194,9 @@ function anyDigits(least: number, most: number): Expression {
 function above(bound: string, exclusive: boolean, left: number): Expression {
   if (bound === '') {
     if (!exclusive) return anyDigits(0, left);
-    return left > 0 ? sequence(repeat('"0"', 0, left - 1), '[1-9]') : undefined;
+    if (left === 0) return undefined;
+    const zeros = Math.floor((left - 1) / 2);
+    return sequence(repeat('"0"', 0, zeros), '[1-9]', anyDigits(0, left - 1 - zeros));
   }
   const first = Number(bound[0]);
   return choice(
