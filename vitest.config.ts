@@ -21,8 +21,8 @@ declare module 'vitest' {
   }
 }
 
-/** Tests that make their own models, by programs for Node. */
-const NODE_ONLY = ['src/engine/drafting.test.ts'];
+/** Tests that need programs or packages for Node. */
+const NODE_ONLY = ['src/engine/drafting.test.ts', 'src/engine/structured-output.test.ts'];
 
 const [adapter, browser] = await Promise.all([findDawnAdapter(), findBrowser()]);
 if (f16Required() && !adapter?.f16) throw new Error(`No adapter with shader-f16 for the f16 kernels. ${F16_REMEDY}`);

@@ -102,7 +102,9 @@ export class EngineHost implements EngineService {
         throwIfAborted(signal);
         const tokenizer = new Tokenizer(metadata, model.info.name);
         const stopIds = endTokens(metadata, tokenizer);
-        const grammars = new Grammars(tokenizer, stopIds, () => loadGrammarLibrary(options.grammarScript ?? grammarScript()));
+        const grammars = new Grammars(tokenizer, stopIds, () =>
+          loadGrammarLibrary(options.grammarScript ?? grammarScript()),
+        );
         this.#loaded = { model, metadata, tokenizer, stopIds, grammars, greedy: isGreedy(metadata) };
       } catch (error) {
         await model.dispose();

@@ -106,7 +106,7 @@ const responseFormat: Check = (value, param) => {
   const at = `${param}.json_schema`;
   if (!isPresent(value.json_schema)) throw invalid(at, `${at} is missing`);
   // The schema itself is read when the grammar is made.
-  checkFields(value.json_schema, { name: toolName, description: text, schema: anything, strict: boolean }, at);
+  checkFields(value.json_schema, { name: toolName, description: text, schema: object, strict: boolean }, at);
   toolName(value.json_schema.name, `${at}.name`);
 };
 

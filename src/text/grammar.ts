@@ -2,13 +2,44 @@
  * Grammars against a vocabulary: which tokens may come next so that an answer stays within one. The library that knows
  * (XGrammar, as WebAssembly) is a megabyte, and is loaded with the first request that needs it.
  */
-import type * as XGrammar from '@mlc-ai/web-xgrammar';
 import { WIDE_SPACE } from './json-strings.ts';
 import { type LengthLimit, StringLengths, TokenLengths } from './string-lengths.ts';
 import { allows, type TokenMask } from './token-mask.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
-export type GrammarLibrary = Pick<typeof XGrammar, 'GrammarCompiler' | 'GrammarMatcher' | 'TokenizerInfo'>;
+/** What is used of `@mlc-ai/web-xgrammar`; its own declarations would be asked of whoever uses this package's. */
+export interface GrammarLibrary {
+  TokenizerInfo: {
+    createTokenizerInfo(
+      tokens: string[],
+      encoding: 'byte_level',
+      prependsSpace: boolean,
+      size: number,
+      stopIds: number[],
+    ): Promise<Handle>;
+  };
+  GrammarCompiler: { createGrammarCompiler(tokenizer: Handle, keeps: boolean): Promise<Compiler> };
+  GrammarMatcher: {
+    /** @param stopIds default: the tokenizer's @param endsByItself a whole answer needs no end token */
+    createGrammarMatcher(grammar: Handle, stopIds: undefined, endsByItself: boolean): Promise<Matcher>;
+  };
+}
+
+interface Handle {
+  dispose(): void;
+}
+
+interface Compiler extends Handle {
+  compileGrammar(ebnf: string): Promise<Handle>;
+}
+
+interface Matcher extends Handle {
+  acceptToken(id: number): boolean;
+  _acceptString(text: string): boolean;
+  rollBack(steps: number): void;
+  isTerminated(): boolean;
+  getNextTokenBitmask(): Promise<Int32Array>;
+}
 
 /** What an answer has to look like. */
 export interface AnswerGrammar {
@@ -39,8 +70,8 @@ export class Grammars {
   readonly #tokenizer: Tokenizer;
   readonly #stopIds: ReadonlySet<number>;
   readonly #load: () => Promise<GrammarLibrary>;
-  #opened?: Promise<{ library: GrammarLibrary; compiler: XGrammar.GrammarCompiler }>;
-  readonly #compiled = new Map<string, XGrammar.CompiledGrammar>();
+  #opened?: Promise<{ library: GrammarLibrary; compiler: Compiler }>;
+  readonly #compiled = new Map<string, Handle>();
   readonly #sets = new Map<string, Uint32Array<ArrayBuffer>>();
   #lengths?: TokenLengths;
 
@@ -69,7 +100,7 @@ export class Grammars {
     return new GrammarMask(this.#tokenizer, matcher, sets, place, lengths);
   }
 
-  #lengthsOf(matcher: XGrammar.GrammarMatcher, limits: readonly LengthLimit[]): StringLengths {
+  #lengthsOf(matcher: Matcher, limits: readonly LengthLimit[]): StringLengths {
     this.#lengths ??= new TokenLengths(this.#tokenizer);
     return new StringLengths(this.#lengths, limits, (text) => {
       const goesOn = matcher._acceptString(text);
@@ -98,7 +129,7 @@ export class Grammars {
     return { library, compiler };
   }
 
-  async #compile(ebnf: string): Promise<XGrammar.CompiledGrammar> {
+  async #compile(ebnf: string): Promise<Handle> {
     let compiled = this.#compiled.get(ebnf);
     if (compiled === undefined) {
       const { compiler } = await this.#open();
@@ -169,7 +200,7 @@ const AFTER_THINKING = '\n\n';
  * White space between values may be as long as one likes in JSON. A model that was penalised for every other token goes on
  * with it for ever: behind so many characters of it something else has to come, where anything else may.
  */
-const LONGEST_BLANK = 48;
+const LONGEST_BLANK = 16;
 
 interface TokenSets {
   /** Tokens that never come. */
@@ -185,7 +216,7 @@ const CALL = '<';
 
 class GrammarMask implements TokenMask {
   readonly #tokenizer: Tokenizer;
-  readonly #matcher: XGrammar.GrammarMatcher;
+  readonly #matcher: Matcher;
   readonly #sets: TokenSets;
   readonly #lengths?: StringLengths;
   #phase: 'thinking' | 'between' | 'answer' | 'ended' | 'free';
@@ -199,7 +230,7 @@ class GrammarMask implements TokenMask {
 
   constructor(
     tokenizer: Tokenizer,
-    matcher: XGrammar.GrammarMatcher,
+    matcher: Matcher,
     sets: TokenSets,
     { thinking, opening = '' }: MaskPlace,
     lengths?: StringLengths,

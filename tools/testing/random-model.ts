@@ -44,23 +44,20 @@ export async function* randomTokens(
 
   for (let n = 0; n < maxTokens; n++) {
     const urge = Math.max(0, n - patience) / 4;
-    const raw = Float32Array.from({ length: size }, (_, id) => spread(random) + (closing.has(id) ? urge : 0));
+    const raw = new Float32Array(size);
+    for (let id = 0; id < size; id++) raw[id] = spread(random) + (closing.has(id) ? urge : 0);
     const most = raw.reduce((a, b) => Math.max(a, b));
     const logSumExp = most + Math.log(raw.reduce((sum, logit) => sum + Math.exp(logit - most), 0));
     const allowed = await mask?.next();
-    const logits = raw.map((logit, id) => {
-      const penalised = penalties.apply(id, logit);
-      return allowed && !allows(allowed, id) ? LOWEST : penalised;
-    });
-    const order = Uint32Array.from(logits.keys()).sort((a, b) => logits[b] - logits[a] || a - b);
+    const logits = raw.map((logit, id) => (allowed && !allows(allowed, id) ? LOWEST : penalties.apply(id, logit)));
     const candidates = (count: number): Candidates => {
-      const found = {
-        ids: order.slice(0, count),
-        logits: Float32Array.from(order.slice(0, count), (id) => logits[id]),
-      };
+      const least = logits.slice().sort()[size - Math.min(count, size)];
+      const ids = Uint32Array.from(logits.keys()).filter((id) => logits[id] >= least);
+      const found = { ids, logits: Float32Array.from(ids, (id) => logits[id]) };
       const kept = allowed ? allowedOnly(found.ids, found.logits, allowed) : found;
       const vocabularySize = allowed ? countAllowed(allowed) : size;
-      return { ...kept, logSumExp, argmax: kept.ids[0], vocabularySize, masked: allowed !== undefined };
+      const best = kept.logits.indexOf(kept.logits.reduce((a, b) => Math.max(a, b)));
+      return { ...kept, logSumExp, argmax: kept.ids[best], vocabularySize, masked: allowed !== undefined };
     };
     let choice = sampler.sample(candidates(FOUND));
     if (choice === 'need-all') choice = sampler.sample(candidates(size));
