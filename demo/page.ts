@@ -9,6 +9,7 @@ import type { AnswerFigures, ExpertMapEvents, QwenChat, QwenChatEvents } from '.
 import { isTower } from '../src/weights/tower-name.ts';
 import { type Choice, fromFiles } from './choice.ts';
 import '../src/ui/qwen-chat.ts';
+import previewPage from '../src/ui/preview-page.html?url';
 import { type Device, examineDevice } from './device.ts';
 import { PageElement } from './element.ts';
 import { fileName } from './file-name.ts';
@@ -109,7 +110,7 @@ export class DemoPage extends PageElement {
   private conversation(): TemplateResult {
     const context = Number(this.parameters.get('context'));
     return html`
-      <qwen-chat manual .tools=${this.toolsAllowed ? tools : []} .contextLength=${context > 0 ? context : undefined}
+      <qwen-chat manual .previewPage=${previewPage} .tools=${this.toolsAllowed ? tools : []} .contextLength=${context > 0 ? context : undefined}
         @qwen-load-progress=${this.onProgress} @qwen-ready=${this.onReady} @qwen-error=${this.onError}
         @qwen-message=${this.onMessage}>
         ${

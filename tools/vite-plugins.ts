@@ -54,8 +54,9 @@ const GRAMMAR_REWRITES: readonly (readonly [RegExp, string])[] = [
     'export { Grammar, GrammarCompiler, GrammarMatcher, Testings, TokenizerInfo };',
   ],
   // Where the script lies and which platform runs it matters to a program that loads files; the WebAssembly is in the text.
-  [/(?<=var _scriptDir = )\(typeof document[^\n]*(?=;)/, "''"],
+  [/\(typeof document === 'undefined' && typeof location === 'undefined'.*?document\.baseURI\)\.href\)\)/g, "''"],
   [/(?<=ENVIRONMENT_IS_NODE=)typeof process=="object"&&[^;]*/, 'false'],
+  [/await import\('module'\)/, '{}'],
 ];
 
 /**

@@ -21,11 +21,15 @@ export interface Job {
   readonly generate: Omit<GenerateOptions, 'mask'>;
   /** The answer begins with reasoning. */
   readonly thinking: boolean;
+  /** It goes on from reasoning that is in the prompt. */
+  readonly resumed: boolean;
   readonly stops: readonly string[];
   /** Calls are looked for in the answer. */
   readonly tools?: ToolUse;
   /** What the answer is held to. */
   readonly grammar?: AnswerGrammar;
+  /** What of it stands in the prompt already. */
+  readonly opening?: string;
   /** Text before the answer's own (`echo`). */
   readonly echo: string;
   readonly returnTokenIds: boolean;
@@ -68,7 +72,7 @@ export async function* answer(
   const { promptIds, generate } = job;
   const reusedBefore = model.stats().reusedTokens;
   const detokenizer = new Detokenizer(tokenizer, { special: false });
-  const splitter = new ReasoningSplitter(job.thinking);
+  const splitter = new ReasoningSplitter(job.thinking, job.resumed);
   const reader = job.tools && new ToolCallParser(job.tools.schemas);
   const stops = new StopStrings(job.stops);
   let completionTokens = 0;

@@ -63,11 +63,12 @@ it(`keeps ${SCHEMAS} generated schemas, whatever the model would say`, { timeout
   }
 });
 
-const PERSON = inSchema({
+const PERSON_SCHEMA = {
   type: 'object',
   properties: { name: { type: 'string', maxLength: 5 }, born: { type: 'integer' } },
   required: ['name', 'born'],
-});
+};
+const PERSON = inSchema(PERSON_SCHEMA);
 
 const tools = ['add', 'address', 'say'].map((name) => ({
   type: 'function' as const,
@@ -96,12 +97,7 @@ it('thinks as without a format, and does not end its turn before the answer', as
   const ends = on.tokenizer.specialId('<|im_end|>')!;
   const logit_bias = { [ends]: 100 };
   const { message } = await ask(5, { response_format: PERSON, logit_bias });
-  expect(
-    ajv.validate(
-      (PERSON as { json_schema: { schema: object } }).json_schema.schema,
-      JSON.parse(message.content as string),
-    ),
-  ).toBe(true);
+  expect(ajv.validate(PERSON_SCHEMA, JSON.parse(String(message.content)))).toBe(true);
 });
 
 it('tells by its reason that an answer was cut', async () => {
@@ -204,4 +200,25 @@ it('says what stands in the way where the library may not run', async () => {
     code: 'no-grammar',
     message: expect.stringContaining('wasm-unsafe-eval'),
   });
+});
+
+it('goes on with an answer that was cut, within the same format', async () => {
+  const { message } = await ask(4, { enable_thinking: false, max_tokens: 12, response_format: PERSON });
+  const begun = String(message.content);
+  const messages = [
+    { role: 'user' as const, content: 'hi' },
+    { role: 'assistant' as const, content: begun },
+  ];
+  const request = {
+    messages,
+    continue_final_message: true,
+    add_generation_prompt: false,
+    enable_thinking: false,
+    response_format: PERSON,
+  };
+  const { message: rest, finish_reason } = await ask(5, request);
+  expect(finish_reason).toBe('stop');
+  expect(ajv.validate(PERSON_SCHEMA, JSON.parse(begun + rest.content)), begun + rest.content).toBe(true);
+  messages[1].content = 'Well, ';
+  await expect(ask(6, { ...request, messages })).rejects.toMatchObject({ code: 'invalid-request', param: 'messages' });
 });

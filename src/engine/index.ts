@@ -211,6 +211,7 @@ function describe(
     hiddenSize: config.hidden,
     vocabularySize: config.vocabulary,
     contextLength,
+    longestContext: config.contextLength,
     experts: config.ffn.kind === 'moe' ? config.ffn.experts : 0,
     expertsUsed: config.ffn.kind === 'moe' ? config.ffn.topK : 0,
     parameters: tensors.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0),

@@ -133,6 +133,8 @@ export interface ModelInfo {
   hiddenSize: number;
   vocabularySize: number;
   contextLength: number;
+  /** Most tokens that `contextLength` can be set to when it is loaded. */
+  longestContext?: number;
   /** Routed experts a layer; 0 when dense. */
   experts: number;
   expertsUsed: number;

@@ -2,6 +2,7 @@
  * Grammars against a vocabulary: which tokens may come next so that an answer stays within one. The library that knows
  * (XGrammar, as WebAssembly) is a megabyte, and is loaded with the first request that needs it.
  */
+import { QwenError } from '../errors.ts';
 import { WIDE_SPACE } from './json-strings.ts';
 import { type LengthLimit, StringLengths, TokenLengths } from './string-lengths.ts';
 import { allows, type TokenMask } from './token-mask.ts';
@@ -88,15 +89,23 @@ export class Grammars {
     const compiled = await this.#compile(grammar.ebnf);
     const isOpen = grammar.ends !== 'value';
     const matcher = await library.GrammarMatcher.createGrammarMatcher(compiled, undefined, isOpen);
-    if (place.opening && !matcher._acceptString(place.opening)) {
-      matcher.dispose();
-      throw new Error(`the grammar does not begin with ${JSON.stringify(place.opening)}`);
+    const lengths = grammar.lengths.length > 0 ? this.#lengthsOf(matcher, grammar.lengths) : undefined;
+    // After each quote it may matter what the grammar holds there.
+    for (const piece of place.opening?.split(/(?<=")/) ?? []) {
+      if (matcher._acceptString(piece)) lengths?.acceptText(piece);
+      else {
+        matcher.dispose();
+        throw new QwenError(
+          'invalid-request',
+          `The answer to be continued begins with ${JSON.stringify(place.opening?.slice(0, 80))}, which its response_format does not allow.`,
+          { param: 'messages' },
+        );
+      }
     }
     const never = this.#beyond();
     if (!isOpen) unite(never, this.#set('markers'));
     if (grammar.plainSpace) unite(never, this.#set('wide space'));
     const sets = { never, blank: this.#set('blank'), ends: this.#set('ends') };
-    const lengths = grammar.lengths.length > 0 ? this.#lengthsOf(matcher, grammar.lengths) : undefined;
     return new GrammarMask(this.#tokenizer, matcher, sets, place, lengths);
   }
 

@@ -137,7 +137,15 @@ export class StringLengths {
 
   /** The grammar has accepted a token. */
   accept(id: number): void {
-    const { place, count, closes, opens } = this.#tokens.scan(id, this.#place);
+    this.#take(this.#tokens.scan(id, this.#place));
+  }
+
+  /** It has accepted a text, which has a quote at its end at most. */
+  acceptText(text: string): void {
+    this.#take(scan(new TextEncoder().encode(text), this.#place));
+  }
+
+  #take({ place, count, closes, opens }: Scan): void {
     this.#place = place;
     this.#count += count;
     if (closes) this.#limit = undefined;

@@ -140,14 +140,19 @@ export class Conversation {
     return this.answer(engine, options, last.id, last);
   }
 
-  /** Leaves the earliest messages out of requests, and answers the last message again; more of them while it is still too long. */
+  /** Tries again what failed, now that there is more room: an answer that had begun goes on. */
+  retry(engine: ChatEngine, options: AskOptions): Promise<AnswerTurn> {
+    const last = this.turns.at(-1);
+    const begun = last?.role === 'assistant' && !isEmpty(last) && last.calls.length === 0;
+    return begun ? this.goOn(engine, options) : this.answerAgain(engine, options);
+  }
+
+  /** Leaves the earliest messages out of requests, and tries again; more of them while it is still too long. */
   async forgetEarliest(engine: ChatEngine, options: AskOptions): Promise<AnswerTurn> {
-    const asked = this.lastUserTurn;
-    if (!asked) throw new Error('There is no message to answer.');
     let turn: AnswerTurn;
     do {
       this.forget(forgettable(this.turns));
-      turn = await this.answerAgain(engine, options);
+      turn = await this.retry(engine, options);
     } while (errorCode(turn.error) === 'context-overflow' && forgettable(this.turns).length > 0);
     return turn;
   }
@@ -227,8 +232,7 @@ export class Conversation {
 
   private firstStep(id: number): number {
     const before = this.tree.before(id);
-    const turn = this.turns.find((each) => each.id === id);
-    return turn?.role === 'assistant' && before?.role === 'assistant' ? this.firstStep(before.id) : id;
+    return this.tree.turn(id).role === 'assistant' && before?.role === 'assistant' ? this.firstStep(before.id) : id;
   }
 
   /** Answers, with as many rounds of tools as it takes. @param resumed an answer to go on with */

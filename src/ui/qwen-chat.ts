@@ -94,6 +94,11 @@ export class QwenChat extends LitElement {
   @property({ attribute: false }) tools: readonly ChatTool[] = [];
   /** Most times in a row that the model gets results of tools before an answer ends. */
   @property({ attribute: 'max-tool-steps', type: Number }) maxToolSteps = 8;
+  /**
+   * Address of the page in which previews of HTML run, for a site whose Content-Security-Policy forbids inline scripts: a
+   * copy of `preview-page.html` from the package. By default it is written into the frame.
+   */
+  @property({ attribute: 'preview-page' }) previewPage?: string;
   /** Load only when `load()` is called. */
   @property({ type: Boolean }) manual = false;
   /** Show the figures of the last answer. The reader can switch it. */
@@ -293,6 +298,7 @@ export class QwenChat extends LitElement {
         @chat-stop-loading=${() => this.loader.stop()}
         @chat-regenerate=${this.on('chat-regenerate', (id) => this.answerAgain(id))}
         @chat-continue=${() => this.run((engine, options) => this.talk.goOn(engine, options))}
+        @chat-larger-context=${() => this.enlargeContext()}
         @chat-forget=${() => this.run((engine, options) => this.talk.forgetEarliest(engine, options))}
         @chat-branch=${this.on('chat-branch', (to) => this.showBranch(to))}
         @chat-remove=${this.on('chat-remove', (id) => this.removeTurn(id))}
@@ -369,7 +375,22 @@ export class QwenChat extends LitElement {
   /** What makes room for an answer that found none. */
   private room(turn: Turn): RoomChoice {
     if (turn.role === 'user' || turn.phase !== 'failed') return {};
-    return { forget: this.talk.canForget };
+    return { forget: this.talk.canForget, larger: this.largerContext };
+  }
+
+  /** Twice what there is, as far as the model goes; undefined where that is not ours to change. */
+  private get largerContext(): number | undefined {
+    const { contextLength = 0, longestContext = 0 } = this.engine?.info ?? {};
+    if (!this.model || this.loader.given || longestContext <= contextLength) return undefined;
+    return Math.min(2 * contextLength, longestContext);
+  }
+
+  /** Loads the model again with more room, and answers. Where that does not work, the next try is as before. */
+  private async enlargeContext(): Promise<void> {
+    const { contextLength } = this;
+    this.contextLength = this.largerContext ?? contextLength;
+    if (await this.load()) await this.run((engine, options) => this.talk.retry(engine, options));
+    else this.contextLength = contextLength;
   }
 
   private beforeFirstMessage(): TemplateResult {

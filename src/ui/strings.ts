@@ -147,7 +147,17 @@ export const strings = {
   code: 'Code',
   plainText: 'text',
   copyCode: 'Copy code',
+  preview: 'Preview',
+  hidePreview: 'Hide preview',
+  previewTitle: 'Preview of the code, without network and apart from this page',
+  previewWaiting: 'The preview begins when the code is complete.',
+  previewSize: 'Height of the preview',
+  previewReload: 'Run again',
+  fullScreen: 'Full screen',
   table: 'Table',
+  formula: 'Formula',
+  taskDone: 'Done:',
+  taskOpen: 'Open:',
   image: 'Image',
 
   // Speech
@@ -251,7 +261,7 @@ export const strings = {
   loadAgain: 'Load the model again',
   loadFailedHint: 'The conversation is kept.',
   contextOverflow:
-    'The whole conversation is read again for every answer, and it no longer fits. Start a new chat, shorten the last message, or load the model with a larger context.',
+    'The model is told the whole conversation for every answer, and it no longer fits. Nothing is left out unless you say so; earlier messages stay here to read in any case.',
 } as const;
 
 /** What each kind of trouble is called; the error's own message says which file or setting, and the remedy. */
