@@ -165,6 +165,7 @@ it.each<[keyword: string, schema: Record<string, unknown>]>([
   ['pattern', { type: 'string', pattern: '(a)\\1' }],
   ['pattern', { type: 'string', pattern: '(' }],
   ['pattern', { type: 'string', pattern: '[一-龥]' }],
+  ['pattern', { type: 'string', pattern: '^(?:[a-z]{1,30}-){1,30}$' }],
   ['properties.a.pattern', { type: 'object', properties: { a: { pattern: 'x(?!y)' } } }],
   ['minProperties', { type: 'object', additionalProperties: true, minProperties: 2 }],
   ['maxProperties', { type: 'object', properties: { a: {}, b: {} }, maxProperties: 1 }],

@@ -69,10 +69,10 @@ test('the AI SDK’s generateObject does', async () => {
   expect(Person.parse(object)).toEqual(object);
 });
 
-test('generated schemas are kept, streamed, hot and with thinking, and drafts or not', async () => {
+test('generated schemas are kept, streamed, hot and with thinking', async () => {
   const ajv = new Ajv2020({ strict: false, validateFormats: false });
   const random = new Random(77);
-  for (let n = 0; n < 4; n++) {
+  for (let n = 0; n < 3; n++) {
     const schema = randomSchema(random);
     const stream = await engine.chat.completions.create({
       messages,
@@ -80,7 +80,7 @@ test('generated schemas are kept, streamed, hot and with thinking, and drafts or
       seed: n,
       temperature: 0.5 + n / 2,
       enable_thinking: n === 0,
-      max_tokens: 160,
+      max_tokens: 120,
       response_format: { type: 'json_schema', json_schema: { name: 'n', schema } },
     });
     let text = '';

@@ -151,11 +151,16 @@ const CONTROL_ESCAPES: ReadonlyMap<string, number> = new Map([
   ['0', 0],
 ]);
 
+/** The library looks through the vocabulary for each of them. */
+const MOST_CHARACTERS = 500;
+
 /** Reads a valid pattern (flag `u`) from left to right. */
 class PatternReader {
   readonly #chars: readonly string[];
   #at = 0;
   #plainSpace = false;
+  /** Characters that it asks for, counted ones as often as they may come. */
+  #size = 0;
 
   constructor(pattern: string) {
     this.#chars = Array.from(pattern);
@@ -193,18 +198,26 @@ class PatternReader {
   }
 
   #quantified(): Expression {
+    const before = this.#size;
     const atom = this.#atom();
     const rest = this.#chars.slice(this.#at, this.#at + 24).join('');
-    const [quantifier, least, comma, most] =
-      /^(?:[*+?]|\{(\d+)(,?)(\d*)\})/.exec(rest)?.map((part): string | undefined => part) ?? [];
-    if (quantifier === undefined) return atom;
-    this.#at += quantifier.length;
+    const quantifier = /^(?:[*+?]|\{(\d+)(,?)(\d*)\})/.exec(rest);
+    if (!quantifier) return atom;
+    const [text, from, comma, to] = quantifier;
+    this.#at += text.length;
     this.#take('?'); // lazy or not, the texts are the same
-    if (quantifier === '*') return repeat(atom, 0);
-    if (quantifier === '+') return repeat(atom, 1);
-    if (quantifier === '?') return repeat(atom, 0, 1);
-    if (comma === '') return repeat(atom, Number(least), Number(least));
-    return repeat(atom, Number(least), most === '' ? undefined : Number(most));
+    let least = text === '+' ? 1 : 0;
+    let most = text === '?' ? 1 : undefined;
+    if (from !== undefined) {
+      least = Number(from);
+      if (comma === '') most = least;
+      else if (to !== '') most = Number(to);
+    }
+    this.#size = before + (this.#size - before) * Math.max(most ?? least, 1);
+    if (this.#size > MOST_CHARACTERS) {
+      throw new UnsupportedPattern(`more than ${MOST_CHARACTERS} characters by repetition`);
+    }
+    return repeat(atom, least, most);
   }
 
   #atom(): Expression {
@@ -218,6 +231,7 @@ class PatternReader {
   }
 
   #one(codes: CodeSet): Expression {
+    this.#size++;
     const lacking = without(without(ALL_CODES, ASCII), codes);
     if (lacking.length === 0 || without(lacking, WIDE_SPACE).length > 0) return written(codes);
     this.#plainSpace = true;
