@@ -22,6 +22,7 @@ import {
   restOfString,
   UnsupportedPattern,
 } from './json-strings.ts';
+import { isOfType, isRecord, isSame, type Schema, SchemaFacts, TYPES, type Type } from './schema-facts.ts';
 import { type LengthLimit, probeOf } from './string-lengths.ts';
 
 export interface SchemaGrammar {
@@ -45,11 +46,6 @@ export function jsonSchemaGrammar(schema: unknown, param: string): SchemaGrammar
 
 /** Any JSON object. */
 export const ANY_OBJECT = { type: 'object' } as const;
-
-type Schema = Readonly<Record<string, unknown>>;
-
-const TYPES = ['object', 'array', 'string', 'number', 'integer', 'boolean', 'null'] as const;
-type Type = (typeof TYPES)[number];
 
 /** Keywords that constrain values of a type. */
 const KEYWORDS: Readonly<Record<Type, readonly string[]>> = {
@@ -94,21 +90,19 @@ const MOST_LIMITS = 200;
 class Grammar {
   plainSpace = false;
   readonly lengths: LengthLimit[] = [];
-  readonly #document: unknown;
+  readonly #facts: SchemaFacts;
   readonly #param: string;
   readonly #rules = new Map<string, string>();
   readonly #names = new Map<string, string>();
   readonly #references = new Map<string, string>();
-  /** Schemas that are known to have a value that ends. */
-  readonly #ending = new Set<unknown>();
 
   constructor(document: unknown, param: string) {
-    this.#document = document;
+    this.#facts = new SchemaFacts(document);
     this.#param = param;
   }
 
   root(): string {
-    if (!this.#ends(this.#document, [])) throw this.#refuse('', 'no value satisfies this schema, or none that ends');
+    if (!this.#facts.hasFiniteValue) throw this.#refuse('', 'no value satisfies this schema, or none that ends');
     return this.#reference('#', '');
   }
 
@@ -409,80 +403,20 @@ class Grammar {
   }
 
   #referred(reference: string, at: string): unknown {
-    if (reference === '#') return this.#document;
-    let found = reference.startsWith('#/') ? this.#document : undefined;
-    for (const key of decodeURIComponent(reference).slice(2).split('/')) {
-      const name = key.replaceAll('~1', '/').replaceAll('~0', '~');
-      const inside = isRecord(found) || Array.isArray(found);
-      found = inside && Object.hasOwn(found as object, name) ? (found as Schema)[name] : undefined;
-    }
+    const found = this.#facts.referred(reference);
     if (found === undefined) throw this.#refuse(at, `${reference} is not found: references lead into this schema`);
     return found;
-  }
-
-  /** Whether there is a value that ends: one whose required parts do not hold each other. */
-  #ends(schema: unknown, within: readonly unknown[]): boolean {
-    if (schema === false || within.includes(schema)) return false;
-    if (!isRecord(schema) || this.#ending.has(schema)) return true;
-    const ends = this.#partsEnd(schema, [...within, schema]);
-    if (ends) this.#ending.add(schema);
-    return ends;
-  }
-
-  #partsEnd(schema: Schema, path: readonly unknown[]): boolean {
-    const each = (value: unknown) => this.#ends(value, path);
-    if (typeof schema.$ref === 'string') return each(this.#referred(schema.$ref, '.$ref'));
-    for (const keyword of ['anyOf', 'oneOf', 'allOf']) {
-      const list = schema[keyword];
-      if (Array.isArray(list)) return list.some(each);
-    }
-    const others = Array.isArray(schema.type) && schema.type.some((type) => type !== 'object' && type !== 'array');
-    if (others) return true;
-    const { properties, required, items, minItems } = schema;
-    if (isRecord(properties) && Array.isArray(required)) {
-      if (!required.every((name) => !Object.hasOwn(properties, name) || each(properties[name]))) return false;
-    }
-    const listed = Array.isArray(items) ? items : (schema.prefixItems ?? []);
-    if (Array.isArray(listed) && minItems !== 0 && !listed.every(each)) return false;
-    return !(isRecord(items) && typeof minItems === 'number' && minItems > 0) || each(items);
   }
 
   /** `oneOf` may be read as `anyOf` only if no value satisfies two of its schemas. */
   #requireDistinct(branches: readonly unknown[], at: string): void {
     for (const [i, a] of branches.entries()) {
       for (const b of branches.slice(i + 1)) {
-        if (this.#distinct(this.#resolved(a, at), this.#resolved(b, at))) continue;
+        if (this.#facts.areDistinct(a, b)) continue;
         const how = 'differ in type, or in a required member with const or enum. Use anyOf';
         throw this.#refuse(at, `oneOf is supported where its schemas ${how}`);
       }
     }
-  }
-
-  #resolved(schema: unknown, at: string): unknown {
-    let found = schema;
-    for (let depth = 0; depth < 16 && isRecord(found) && typeof found.$ref === 'string'; depth++) {
-      found = this.#referred(found.$ref, at);
-    }
-    return found;
-  }
-
-  #distinct(a: unknown, b: unknown): boolean {
-    if (!isRecord(a) || !isRecord(b)) return false;
-    const [ours, theirs] = [valuesOf(a), valuesOf(b)];
-    if (ours && theirs) return !ours.some((value) => theirs.some((other) => isSame(value, other)));
-    const [types, others] = [typesOf(a), typesOf(b)];
-    if (types && others && !types.some((type) => others.some((other) => mayBeAlike(type, other)))) return true;
-    const [properties, otherProperties] = [a.properties, b.properties];
-    if (!isRecord(properties) || !isRecord(otherProperties)) return false;
-    if (!isSame(a.type, 'object') || !isSame(b.type, 'object')) return false;
-    const both = (Array.isArray(a.required) ? a.required : []).filter(
-      (name) => Array.isArray(b.required) && b.required.includes(name),
-    );
-    return both.some((name) => {
-      const [mine, yours] = [properties[name], otherProperties[name]];
-      if (!isRecord(mine) || !isRecord(yours) || !valuesOf(mine) || !valuesOf(yours)) return false;
-      return this.#distinct(mine, yours);
-    });
   }
 
   #any(): string {
@@ -532,37 +466,4 @@ class Grammar {
 
 function quoted(text: Expression): Expression {
   return sequence(QUOTE, text, QUOTE);
-}
-
-function isRecord(value: unknown): value is Schema {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function isSame(a: unknown, b: unknown): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
-}
-
-function isOfType(value: unknown, type: Type): boolean {
-  if (type === 'integer') return Number.isInteger(value);
-  if (type === 'null') return value === null;
-  if (type === 'array') return Array.isArray(value);
-  if (type === 'object') return isRecord(value);
-  return typeof value === type;
-}
-
-function valuesOf(schema: Schema): readonly unknown[] | undefined {
-  if ('const' in schema) return [schema.const];
-  return Array.isArray(schema.enum) ? schema.enum : undefined;
-}
-
-function typesOf(schema: Schema): readonly unknown[] | undefined {
-  const values = valuesOf(schema);
-  if (values) return values.map((value) => TYPES.find((type) => type !== 'integer' && isOfType(value, type)));
-  if (schema.type === undefined) return undefined;
-  return Array.isArray(schema.type) ? schema.type : [schema.type];
-}
-
-function mayBeAlike(a: unknown, b: unknown): boolean {
-  const number = (type: unknown) => (type === 'integer' ? 'number' : type);
-  return number(a) === number(b);
 }
