@@ -13,6 +13,8 @@ export interface Capabilities {
   readonly subgroupMinSize: number;
   /** The largest; up to 8 are software adapters. 1 without subgroups. */
   readonly subgroupMaxSize: number;
+  /** A processor stands in for a GPU: the browser says so, or its subgroups are as narrow, whether they are used or not. */
+  readonly software: boolean;
 }
 
 /** The capabilities that a device feature decides. */
@@ -141,7 +143,9 @@ export class Gpu {
     const [f16, subgroups, timestamps] = wanted.map(([key, feature]) => has(key, feature));
     const subgroupMinSize = subgroups ? (adapter.info.subgroupMinSize ?? 4) : 1;
     const subgroupMaxSize = subgroups ? (adapter.info.subgroupMaxSize ?? 128) : 1;
-    const capabilities = { f16, subgroups, timestamps, subgroupMinSize, subgroupMaxSize };
+    const narrow = adapter.features.has('subgroups') && (adapter.info.subgroupMaxSize ?? 128) <= 8;
+    const software = narrow || adapter.info.isFallbackAdapter === true;
+    const capabilities = { f16, subgroups, timestamps, subgroupMinSize, subgroupMaxSize, software };
     const { vendor, architecture, device: name, description } = adapter.info;
     const adapterName = description || [vendor, architecture, name].filter(Boolean).join(' ') || 'unnamed adapter';
     return new Gpu(device, adapterName, capabilities, memoryBytes);

@@ -1,4 +1,5 @@
 import type { Bindable, Gpu, Recorder } from '../gpu/index.ts';
+import { choicesOf } from './choices.ts';
 
 /** Sizes of a Gated DeltaNet layer. */
 export interface DeltaNetDims {
@@ -53,20 +54,60 @@ export function deltaConv(
   );
 }
 
-export interface DeltaScanShape {
-  lanes: number;
-  /** Lanes that share one column of the state; more than 1 needs subgroups at least that wide. */
-  split: number;
+/** How the rule is computed: token by token with the state in registers, or in chunks of tokens. */
+export type DeltaNetShape =
+  | {
+      readonly kind: 'scan';
+      readonly lanes: number;
+      /** Lanes that share one column of the state; more than 1 needs subgroups at least that wide. */
+      readonly split: number;
+      /** The workgroup is one subgroup and loads keys and queries together. */
+      readonly shared?: boolean;
+    }
+  | { readonly kind: 'chunks' };
+
+/** Columns of the state a workgroup has, and tokens a chunk: `delta_chunks.wgsl`. */
+const CHUNK_COLUMNS = 32;
+const CHUNK_TOKENS = 32;
+
+/** Workgroup memory of `delta_chunks.wgsl`. */
+function chunkBytes(headDim: number): number {
+  const state = CHUNK_COLUMNS * (headDim / 4 + 1) * 16;
+  return state + 4 * (2 * CHUNK_TOKENS ** 2 + CHUNK_TOKENS * CHUNK_COLUMNS + 4 * CHUNK_TOKENS);
 }
 
-export function deltaScanShape({ capabilities }: Gpu): DeltaScanShape {
-  return capabilities.subgroupMinSize >= 16 ? { lanes: 64, split: 4 } : { lanes: 32, split: 1 };
+/** Shapes that this device can run, the one that is taken unmeasured first. */
+export function deltaNetShapes({ capabilities, limits }: Gpu, { headDim }: DeltaNetDims): readonly DeltaNetShape[] {
+  const { subgroups, subgroupMinSize: width, subgroupMaxSize } = capabilities;
+  const shapes: DeltaNetShape[] = [];
+  // SwiftShader, whose subgroups are 4 wide, shuffles slowly.
+  if (subgroups && width === 8 && subgroupMaxSize === 8) {
+    shapes.push({ kind: 'scan', lanes: width, split: 1, shared: true });
+  }
+  if (subgroups && width >= 16) {
+    shapes.push({ kind: 'scan', lanes: 64, split: 4 }, { kind: 'scan', lanes: 64, split: 8 });
+  }
+  shapes.push({ kind: 'scan', lanes: 32, split: 1 });
+  if (headDim % CHUNK_COLUMNS === 0 && chunkBytes(headDim) <= limits.maxComputeWorkgroupStorageSize) {
+    shapes.push({ kind: 'chunks' });
+  }
+  return shapes;
+}
+
+/** A pass shorter than this is always scanned: its chunk would be mostly empty. */
+const CHUNKED_TOKENS = 16;
+
+/** The shape for a pass, as chosen for the device. Only the scan can keep more than one state. */
+export function deltaNetShape(gpu: Gpu, dims: DeltaNetDims, tokens: number, kept: number): DeltaNetShape {
+  const chosen = choicesOf(gpu).deltaNet ?? deltaNetShapes(gpu, dims)[0];
+  if (chosen.kind === 'scan' || (tokens >= CHUNKED_TOKENS && kept === 1)) return chosen;
+  return deltaNetShapes(gpu, dims)[0];
 }
 
 export interface DeltaNetOptions {
   /** States that are kept, after each of the last tokens: the last one's in place 0, the one's before it in place 1, … */
   kept?: number;
-  shape?: DeltaScanShape;
+  shape?: DeltaNetShape;
 }
 
 /**
@@ -75,23 +116,25 @@ export interface DeltaNetOptions {
  */
 export function deltaNet(
   rec: Recorder,
-  { keyHeads, valueHeads, headDim }: DeltaNetDims,
+  dims: DeltaNetDims,
   { qkv, gates, convInput, o }: { qkv: Bindable; gates: Bindable; convInput: Bindable; o: Bindable },
   state: DeltaState,
   tokens: number,
-  { kept = 1, shape = deltaScanShape(rec.gpu) }: DeltaNetOptions = {},
+  { kept = 1, shape = deltaNetShape(rec.gpu, dims, tokens, kept) }: DeltaNetOptions = {},
 ): void {
-  const { lanes, split } = shape;
-  rec.dispatch(
-    {
-      name: 'delta_net',
-      conditions: { subgroups: split > 1 },
-      constants: { DIM: headDim, LANES: lanes, SPLIT: split },
-    },
-    { qkv, gates, state: state.recurrent, o, conv_input: convInput, conv_state: state.conv },
-    { tokens, key_heads: keyHeads, value_heads: valueHeads, kept },
-    [(headDim * split) / lanes, valueHeads],
-  );
+  const { keyHeads, valueHeads, headDim } = dims;
+  const bindings = { qkv, gates, state: state.recurrent, o, conv_input: convInput, conv_state: state.conv };
+  const params = { tokens, key_heads: keyHeads, value_heads: valueHeads, kept };
+  if (shape.kind === 'chunks') {
+    const spec = { name: 'delta_chunks', constants: { DIM: headDim } };
+    rec.dispatch(spec, bindings, params, [headDim / CHUNK_COLUMNS, valueHeads]);
+    return;
+  }
+  const { lanes, split, shared = false } = shape;
+  const conditions = { subgroups: split > 1 || shared, shared };
+  const constants = { DIM: headDim, LANES: lanes, SPLIT: split };
+  const grid = [(headDim * split) / lanes, valueHeads] as const;
+  rec.dispatch({ name: 'delta_net', conditions, constants }, bindings, params, grid);
 }
 
 /** `y = rms(o, weight) · silu(z)` per head. @param o, z, y `[rows, D]` f32, a row per token and head */

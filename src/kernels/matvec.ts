@@ -1,4 +1,5 @@
 import type { Bindable, Gpu, Recorder, ShaderVariant } from '../gpu/index.ts';
+import { choicesOf } from './choices.ts';
 import { foldGrid } from './lanes.ts';
 import { expertProductParams, productParams } from './product-params.ts';
 import type { WeightMatrix } from './weight-matrix.ts';
@@ -29,12 +30,19 @@ export interface Routed {
   xShare: number;
 }
 
-export function matvecShape({ capabilities }: Gpu): MatvecShape {
-  const { subgroups, subgroupMinSize, subgroupMaxSize } = capabilities;
+/** Shapes that this device can run, the one that is taken unmeasured first. */
+export function matvecShapes({ capabilities }: Gpu): readonly MatvecShape[] {
+  const { subgroups, subgroupMinSize: width, subgroupMaxSize } = capabilities;
   // Narrow subgroups are software adapters, which like few, fat lanes (docs/measurements/matvec.md).
-  if (subgroups && subgroupMaxSize <= 8) return { lanes: subgroupMinSize, rows: 16 };
+  if (subgroups && subgroupMaxSize <= 8) return [16, 8].map((rows) => ({ lanes: width, rows }));
   // Where the width is known only to lie between, say, 4 and 64, the workgroup sum serves any.
-  return { lanes: subgroupMinSize >= 16 ? subgroupMinSize : 32, rows: 4 };
+  const sums = [4, 2, 8].map((rows) => ({ lanes: 32, rows }));
+  return width >= 16 ? [...[4, 2, 8].map((rows) => ({ lanes: width, rows })), { lanes: 2 * width, rows: 4 }] : sums;
+}
+
+/** The shape as chosen for the device. */
+export function matvecShape(gpu: Gpu): MatvecShape {
+  return choicesOf(gpu).matvec ?? matvecShapes(gpu)[0];
 }
 
 /**

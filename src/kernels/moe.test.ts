@@ -128,13 +128,14 @@ test.each([
   { title: 'random experts', slots: 64, pairs: 2570, slotOf: undefined },
   { title: 'pairs of other waves left out', slots: 4, pairs: 90, slotOf: (p: number) => (p % 3 ? ABSENT : p % 4) },
 ])('groups pairs by expert into tiles: $title', async ({ slots, pairs, slotOf }) => {
-  const tile = matmulShape(gpu).tokens;
+  const shape = matmulShape(gpu, 'narrow', false);
+  const tile = shape.tokens;
   const random = randomSource(3);
   const chosen = Array.from({ length: pairs }, (_, p) => slotOf?.(p) ?? Math.floor(random() ** 2 * slots));
   const routing = buffers.output(routingBytes(pairs, slots, tile) / 4);
   const maxTiles = maxExpertTiles(pairs, slots, tile);
   await run(gpu, (rec) => {
-    const routed = expertGroups(rec, { slots: buffers.words(chosen), pairs, xShare: 1 }, slots, routing);
+    const routed = expertGroups(rec, { slots: buffers.words(chosen), pairs, xShare: 1 }, slots, routing, shape);
     expect(routed.maxTiles).toBe(maxTiles);
   });
   const words = await readWords(routing, 4 * maxTiles + pairs);

@@ -1,6 +1,6 @@
 import { ABSENT } from '../experts/index.ts';
 import type { Bindable, Recorder } from '../gpu/index.ts';
-import { type MatmulShape, matmulShape, type RoutedTiles } from './matmul.ts';
+import type { MatmulShape, RoutedTiles } from './matmul.ts';
 import type { Routed } from './matvec.ts';
 
 const ROUTER_LANES = 64;
@@ -59,7 +59,7 @@ export function expertGroups(
   routed: Routed,
   slotCount: number,
   routing: Bindable,
-  shape: MatmulShape = matmulShape(rec.gpu),
+  shape: MatmulShape,
 ): RoutedTiles {
   const maxTiles = maxExpertTiles(routed.pairs, slotCount, shape.tokens);
   rec.dispatch(

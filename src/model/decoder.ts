@@ -222,7 +222,7 @@ function moe(pass: Pass, ffn: MoeFfn, layer: number, h: GpuBuffer, x: GpuBuffer)
   rec.mark(routedMark(layer));
   const plain = { slots, pairs, xShare: topK };
   const group = () => {
-    const shape = matmulShape(rec.gpu);
+    const shape = matmulShape(rec.gpu, 'narrow', f16);
     const bytes = routingBytes(scratch.maxTokens * topK, ffn.slots.slots, shape.tokens);
     return expertGroups(rec, plain, ffn.slots.slots, scratch.bytes('routing', bytes), shape);
   };
