@@ -9,11 +9,12 @@ import {
 } from './tools/vite-plugins.ts';
 
 /**
- * `vite` alone serves the demo from source. `tools/build.mjs` builds in three steps: `--mode worker-NAME` for each file
- * in workers/, `--mode library`, and `--mode demo`, which takes the workers from the library.
+ * `vite` alone serves the demo from source. `tools/build.mjs` builds in steps: `--mode worker-NAME` for each file
+ * in workers/, `--mode library`, `--mode service-worker`, and `--mode demo`, which takes the workers from the library.
  */
 export default defineConfig(({ mode }): UserConfig => {
   if (mode === 'library') return library({ index: 'src/index.ts', 'qwen-chat': 'src/ui/qwen-chat.ts' });
+  if (mode === 'service-worker') return serviceWorker();
   if (mode.startsWith('worker-')) {
     const name = mode.slice('worker-'.length);
     return library({ [name]: `workers/${name}.ts` });
@@ -56,4 +57,16 @@ function library(entries: Record<string, string>): UserConfig {
       },
     },
   };
+}
+
+/** One file without imports, for service workers of either kind: a module, and a classic script for `importScripts`. */
+function serviceWorker(): UserConfig {
+  const config = library({ 'service-worker': 'src/api/service-worker.ts' });
+  const lib = {
+    entry: 'src/api/service-worker.ts',
+    name: 'qwenServiceWorker',
+    formats: ['es' as const, 'iife' as const],
+    fileName: (format: string) => (format === 'es' ? 'service-worker.js' : 'service-worker.classic.js'),
+  };
+  return { ...config, build: { ...config.build, lib, rolldownOptions: undefined } };
 }

@@ -6,7 +6,7 @@
 import { availableParallelism } from 'node:os';
 import { afterAll, test } from 'vitest';
 import { Recorder } from '../src/gpu/index.ts';
-import { deltaChannels, deltaNet, deltaNetShapes } from '../src/kernels/delta-net.ts';
+import { deltaChannels, deltaNet, deltaNetShapes, projectionStride } from '../src/kernels/delta-net.ts';
 import { openTestGpu } from '../tools/testing/kernels.ts';
 import { randomNormal } from '../tools/testing/random.ts';
 
@@ -29,6 +29,7 @@ function milliseconds(): number {
 test('delta rule', async () => {
   const channels = deltaChannels(dims);
   const qkv = gpu.upload('qkv', randomNormal(1, tokens * channels, 0.1));
+  const projected = gpu.createBuffer('projected', 4 * tokens * projectionStride(dims));
   const gates = gpu.upload('gates', new Float32Array(2 * tokens * valueHeads).fill(0.5));
   const o = gpu.createBuffer('o', 4 * tokens * valueHeads * dims.headDim);
   const state = {
@@ -40,7 +41,7 @@ test('delta rule', async () => {
   const programs = await Promise.all(
     shapes.map((shape) => {
       const recorder = new Recorder(gpu);
-      deltaNet(recorder, dims, { qkv, gates, convInput: qkv, o }, state, tokens, { shape });
+      deltaNet(recorder, dims, { qkv, gates, projected, o }, state, tokens, { shape });
       return recorder.build('delta rule', step);
     }),
   );

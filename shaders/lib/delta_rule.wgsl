@@ -6,6 +6,8 @@ struct Params {
   tokens: u32,
   key_heads: u32,
   value_heads: u32,
+  // Floats of a row of projections, in which the convolution's input comes first.
+  stride: u32,
   // At least 1, at most `tokens`.
   kept: u32,
 }
@@ -31,7 +33,7 @@ fn move_conv_states(invocation: u32, invocations: u32, row: u32) {
         let input = params.tokens - back + j;
         var value = old[min(input, 2u)];
         if (input >= 3u) {
-          value = conv_input[(input - 3u) * row + c];
+          value = conv_input[(input - 3u) * (params.stride / 4u) + c];
         }
         conv_state[(3u * back + j) * row + c] = value;
       }

@@ -154,9 +154,10 @@ export class Gpu {
   /**
    * A device like this one on which nothing is done but counting: whoever allocates on it learns what it would take here.
    * Recorders may record for it; nothing can be built or read.
+   * @param others limits that it has instead of this one's
    */
-  rehearsal(): Gpu {
-    return new Gpu(countingDevice(this.limits), this.adapterName, this.capabilities, Infinity);
+  rehearsal(others: Partial<GPUSupportedLimits> = {}): Gpu {
+    return new Gpu(countingDevice(withLimits(this.limits, others)), this.adapterName, this.capabilities, Infinity);
   }
 
   /** Bytes of buffers alive, and the most there ever were. */
@@ -308,6 +309,11 @@ export class Gpu {
     this.#bytes = 0;
     this.device.destroy();
   }
+}
+
+/** A device's limits are getters of its class: they cannot be spread, nor read through an heir. */
+function withLimits(limits: GPUSupportedLimits, others: Partial<GPUSupportedLimits>): GPUSupportedLimits {
+  return new Proxy(limits, { get: (own, name: keyof GPUSupportedLimits) => others[name] ?? own[name] });
 }
 
 function countingDevice(limits: GPUSupportedLimits): GPUDevice {

@@ -5,7 +5,14 @@
 import { type Gpu, Profiler, Recorder } from '../gpu/index.ts';
 import type { TensorType } from '../weights/types.ts';
 import type { KernelChoices } from './choices.ts';
-import { type DeltaNetDims, type DeltaNetShape, deltaChannels, deltaNet, deltaNetShapes } from './delta-net.ts';
+import {
+  type DeltaNetDims,
+  type DeltaNetShape,
+  deltaChannels,
+  deltaNet,
+  deltaNetShapes,
+  projectionStride,
+} from './delta-net.ts';
 import { type MatmulShape, type MatmulWidth, matmul, matmulShapes } from './matmul.ts';
 import { type MatvecShape, matvec, matvecShapes } from './matvec.ts';
 import { WeightMatrix } from './weight-matrix.ts';
@@ -131,13 +138,14 @@ class Field {
     const tokens = TOKENS.wide;
     const channels = deltaChannels(dims);
     const qkv = this.#buffer(tokens * channels);
+    const projected = this.#buffer(tokens * projectionStride(dims));
     const gates = this.#buffer(tokens * 2 * valueHeads);
     const o = this.#buffer(tokens * valueHeads * headDim);
     const state = { conv: this.#buffer(3 * channels), recurrent: this.#buffer(valueHeads * headDim ** 2) };
     return {
       kernel: 'deltaNet',
       shapes: deltaNetShapes(this.#gpu, dims),
-      record: (rec, shape) => deltaNet(rec, dims, { qkv, gates, convInput: qkv, o }, state, tokens, { shape }),
+      record: (rec, shape) => deltaNet(rec, dims, { qkv, gates, projected, o }, state, tokens, { shape }),
       adopt: (choices, shape) => ({ ...choices, deltaNet: shape }),
     };
   }

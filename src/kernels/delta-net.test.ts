@@ -14,6 +14,7 @@ import {
   deltaNetShape,
   deltaNetShapes,
   gatedNorm,
+  projectionStride,
 } from './delta-net.ts';
 
 const gpu = await openTestGpu();
@@ -137,13 +138,23 @@ function uploadState({ conv, recurrent }: State): GpuState {
   return { conv: buffers.floats(conv), recurrent: buffers.floats(recurrent) };
 }
 
-/** Rows of a and rows of b, `columns` each, joined to rows of `2·columns`. */
-function sideBySide(a: Float32Array, b: Float32Array, columns: number): Float32Array {
-  return Float32Array.from({ length: 2 * a.length }, (_, i) => {
-    const row = Math.floor(i / (2 * columns));
-    const column = i % (2 * columns);
-    return column < columns ? a[row * columns + column] : b[row * columns + column - columns];
-  });
+/** A row of `stride` floats for each token: those of each tensor, side by side; what is left is NaN. */
+function sideBySide(tokens: number, stride: number, tensors: readonly Float32Array[]): Float32Array {
+  const rows = new Float32Array(tokens * stride).fill(Number.NaN);
+  let at = 0;
+  for (const tensor of tensors) {
+    const columns = tensor.length / tokens;
+    for (let t = 0; t < tokens; t++) rows.set(tensor.subarray(t * columns, (t + 1) * columns), t * stride + at);
+    at += columns;
+  }
+  return rows;
+}
+
+/** The rows of projections that a layer's kernels read. */
+function projections(dims: DeltaNetDims, { qkv, alpha, beta }: Inputs, z?: Float32Array): Float32Array {
+  const tokens = qkv.length / deltaChannels(dims);
+  const unread = new Float32Array(tokens * dims.valueHeads * dims.headDim).fill(Number.NaN);
+  return sideBySide(tokens, projectionStride(dims), [qkv, z ?? unread, alpha, beta]);
 }
 
 /** Both kernels over the tokens given, as the model runs them. */
@@ -155,15 +166,14 @@ async function layer(
 ) {
   const channels = deltaChannels(dims);
   const tokens = inputs.qkv.length / channels;
-  const [qkv, y] = [buffers.floats(inputs.qkv), buffers.output(tokens * channels)];
+  const [projected, y] = [buffers.floats(projections(dims, inputs)), buffers.output(tokens * channels)];
   const gates = buffers.output(tokens * dims.valueHeads * 2);
   const o = buffers.output(tokens * dims.valueHeads * dims.headDim);
   const weight = buffers.floats(inputs.weight);
-  const alphaBeta = buffers.floats(sideBySide(inputs.alpha, inputs.beta, dims.valueHeads));
   const decay = buffers.floats([...inputs.a, ...inputs.dt]);
   const record = (rec: Recorder) => {
-    deltaConv(rec, dims, { qkv, weight, alphaBeta, decay, y, gates }, state, tokens, EPS);
-    deltaNet(rec, dims, { qkv: y, gates, convInput: qkv, o }, state, tokens, options);
+    deltaConv(rec, dims, { projected, weight, decay, y, gates }, state, tokens, EPS);
+    deltaNet(rec, dims, { qkv: y, gates, projected, o }, state, tokens, options);
   };
   await run(gpu, record, { position: 0, tokens, state: from });
   return {
@@ -307,15 +317,11 @@ async function expectRecurrence(dims: DeltaNetDims, alpha: number, shape: DeltaN
   const state = uploadState(before);
   const qkv = Float32Array.from(y);
   const o = buffers.output(tokens * 128);
+  const projected = buffers.floats(projections(dims, inputs));
   await run(gpu, (rec) =>
-    deltaNet(
-      rec,
-      dims,
-      { qkv: buffers.floats(qkv), gates: buffers.floats(gates), convInput: buffers.floats(inputs.qkv), o },
-      state,
-      tokens,
-      { shape },
-    ),
+    deltaNet(rec, dims, { qkv: buffers.floats(qkv), gates: buffers.floats(gates), projected, o }, state, tokens, {
+      shape,
+    }),
   );
   const s = Float64Array.from(before.recurrent);
   expectClose(await readFloats(gpu, o, tokens * 128), scanReference(dims, qkv, gates, s));
@@ -327,26 +333,22 @@ test.each([
   { tokens: 5, heads: 12, headDim: 128 },
   { tokens: 3, heads: 2, headDim: 64 },
 ])('norms and gates $tokens tokens of $heads heads', async ({ tokens, heads, headDim }) => {
-  const rows = tokens * heads;
-  const o = randomNormal(1, rows * headDim, 0.1);
-  const z = randomNormal(2, rows * headDim, 3);
+  const dims = { keyHeads: 1, valueHeads: heads, headDim };
+  const floats = tokens * heads * headDim;
+  const o = randomNormal(1, floats, 0.1);
+  const z = randomNormal(2, floats, 3);
   const weight = randomNormal(3, headDim, 0.2, 1);
-  const y = buffers.output(rows * headDim);
+  const y = buffers.output(floats);
+  const projected = buffers.floats(projections(dims, randomInputs(dims, tokens, 4), z));
   await run(gpu, (rec) =>
-    gatedNorm(
-      rec,
-      { o: buffers.floats(o), z: buffers.floats(z), weight: buffers.floats(weight), y },
-      rows,
-      headDim,
-      EPS,
-    ),
+    gatedNorm(rec, dims, { o: buffers.floats(o), projected, weight: buffers.floats(weight), y }, tokens, EPS),
   );
   const expected = Array.from(o, (v, i) => {
     const row = o.subarray(i - (i % headDim), i - (i % headDim) + headDim);
     const mean = row.reduce((sum, u) => sum + u * u, 0) / headDim;
     return (v / Math.sqrt(mean + EPS)) * weight[i % headDim] * z[i] * sigmoid(z[i]);
   });
-  expectClose(await readFloats(gpu, y, rows * headDim), expected);
+  expectClose(await readFloats(gpu, y, floats), expected);
 });
 
 test('chunks are for passes that fill one and keep one state', () => {

@@ -14,6 +14,12 @@ export function deltaChannels({ keyHeads, valueHeads, headDim }: DeltaNetDims): 
   return (2 * keyHeads + valueHeads) * headDim;
 }
 
+/** Floats of a token's row of projections: qkv, z, alpha, beta, and what makes it a whole number of vec4s. */
+export function projectionStride(dims: DeltaNetDims): number {
+  const floats = deltaChannels(dims) + dims.valueHeads * (dims.headDim + 2);
+  return Math.ceil(floats / 4) * 4;
+}
+
 /** What the recurrence keeps of the past, per layer: one state or several, of which the step buffer names the one to read. */
 export interface DeltaState {
   /** The convolution's last three inputs, `[states, 3, channels]` f32. */
@@ -23,12 +29,10 @@ export interface DeltaState {
 }
 
 export interface DeltaConvTensors {
-  /** `[T, channels]` f32. */
-  qkv: Bindable;
+  /** `[T, projectionStride]` f32. */
+  projected: Bindable;
   /** `[channels, 4]` f32 taps. */
   weight: Bindable;
-  /** `[T, 2, valueHeads]` f32: alpha, then beta projections. */
-  alphaBeta: Bindable;
   /** `[2, valueHeads]` f32: a (negative), then dt. */
   decay: Bindable;
   /** Out: `[T, channels]` f32. */
@@ -40,16 +44,17 @@ export interface DeltaConvTensors {
 /** Convolution, SiLU, L2 norms and gates: all of the layer between its projections and the recurrence. */
 export function deltaConv(
   rec: Recorder,
-  { keyHeads, valueHeads, headDim }: DeltaNetDims,
-  { qkv, weight, alphaBeta, decay, y, gates }: DeltaConvTensors,
+  dims: DeltaNetDims,
+  { projected, weight, decay, y, gates }: DeltaConvTensors,
   state: DeltaState,
   tokens: number,
   eps: number,
 ): void {
+  const { keyHeads, valueHeads, headDim } = dims;
   rec.dispatch(
     { name: 'delta_conv', constants: { LANES: headDim / 4 } },
-    { qkv, conv_state: state.conv, weight, alpha_beta: alphaBeta, decay, y, gates },
-    { key_heads: keyHeads, value_heads: valueHeads, eps },
+    { qkv: projected, conv_state: state.conv, weight, alpha_beta: projected, decay, y, gates },
+    { key_heads: keyHeads, value_heads: valueHeads, stride: projectionStride(dims), eps },
     [2 * keyHeads + valueHeads, tokens],
   );
 }
@@ -112,19 +117,20 @@ export interface DeltaNetOptions {
 
 /**
  * The gated delta rule over the pass's tokens; moves both states on.
- * @param qkv `[T, channels]` f32 from `deltaConv` @param convInput what `deltaConv` read @param o `[T, valueHeads, D]` f32
+ * @param qkv `[T, channels]` f32 from `deltaConv` @param projected what `deltaConv` read @param o `[T, valueHeads, D]` f32
  */
 export function deltaNet(
   rec: Recorder,
   dims: DeltaNetDims,
-  { qkv, gates, convInput, o }: { qkv: Bindable; gates: Bindable; convInput: Bindable; o: Bindable },
+  { qkv, gates, projected, o }: { qkv: Bindable; gates: Bindable; projected: Bindable; o: Bindable },
   state: DeltaState,
   tokens: number,
   { kept = 1, shape = deltaNetShape(rec.gpu, dims, tokens, kept) }: DeltaNetOptions = {},
 ): void {
   const { keyHeads, valueHeads, headDim } = dims;
-  const bindings = { qkv, gates, state: state.recurrent, o, conv_input: convInput, conv_state: state.conv };
-  const params = { tokens, key_heads: keyHeads, value_heads: valueHeads, kept };
+  const bindings = { qkv, gates, state: state.recurrent, o, conv_input: projected, conv_state: state.conv };
+  const stride = projectionStride(dims);
+  const params = { tokens, key_heads: keyHeads, value_heads: valueHeads, stride, kept };
   if (shape.kind === 'chunks') {
     const spec = { name: 'delta_chunks', constants: { DIM: headDim } };
     rec.dispatch(spec, bindings, params, [headDim / CHUNK_COLUMNS, valueHeads]);
@@ -137,13 +143,18 @@ export function deltaNet(
   rec.dispatch({ name: 'delta_net', conditions, constants }, bindings, params, grid);
 }
 
-/** `y = rms(o, weight) · silu(z)` per head. @param o, z, y `[rows, D]` f32, a row per token and head */
+/** `y = rms(o, weight) · silu(z)` per head. @param projected for z, as in `deltaConv` @param o, y `[T, valueHeads, D]` f32 */
 export function gatedNorm(
   rec: Recorder,
-  { o, z, weight, y }: { o: Bindable; z: Bindable; weight: Bindable; y: Bindable },
-  rows: number,
-  headDim: number,
+  dims: DeltaNetDims,
+  { o, projected, weight, y }: { o: Bindable; projected: Bindable; weight: Bindable; y: Bindable },
+  tokens: number,
   eps: number,
 ): void {
-  rec.dispatch({ name: 'gated_norm', constants: { LANES: headDim / 4 } }, { o, z, weight, y }, { eps }, [rows]);
+  rec.dispatch(
+    { name: 'gated_norm', constants: { LANES: dims.headDim / 4 } },
+    { o, z: projected, weight, y },
+    { stride: projectionStride(dims) / 4, first: deltaChannels(dims) / 4, eps },
+    [dims.valueHeads, tokens],
+  );
 }

@@ -3,7 +3,7 @@ import { CHUNK } from '../weights/quant-layout.ts';
 import { choicesOf } from './choices.ts';
 import { foldGrid } from './lanes.ts';
 import { expertMatvec, matvec, type Routed } from './matvec.ts';
-import { expertProductParams, productParams } from './product-params.ts';
+import { expertProductParams, type ProductOptions, productParams } from './product-params.ts';
 import type { WeightMatrix } from './weight-matrix.ts';
 
 /** Which product for many tokens, the rows and tokens a workgroup of it makes, and how they are shared out to lanes. */
@@ -65,15 +65,9 @@ function fits({ limits }: Gpu, shape: MatmulShape, f16: boolean): boolean {
 }
 
 /** Up to this many rows of x, reading W once per row is no slower than tiles that are mostly padding. */
-const MATVEC_TOKENS = 4;
+export const MATVEC_TOKENS = 4;
 
-export interface MatmulOptions {
-  /** Adds to y instead of overwriting it. */
-  accumulate?: boolean;
-  /** Floats from one row of y to the next, where y holds several products side by side; default: the matrix's rows. */
-  stride?: number;
-  /** Place of this product in a row of y. */
-  offset?: number;
+export interface MatmulOptions extends ProductOptions {
   /** Tiles in f16, where the product is tiled. */
   f16?: boolean;
   shape?: MatmulShape;
@@ -103,14 +97,14 @@ export function matmul(
   x: Bindable,
   y: Bindable,
   tokens: number,
-  { accumulate = false, stride = w.rows, offset = 0, f16 = false, shape }: MatmulOptions = {},
+  { f16 = false, shape, ...options }: MatmulOptions = {},
 ): void {
   shape ??= matmulShape(rec.gpu, tokens > NARROW_TOKENS ? 'wide' : 'narrow', f16);
   for (const part of w.parts) {
     rec.dispatch(
       variant(w, shape, { f16, experts: false }),
       { ...w.bindings(part), activations: x, products: y },
-      productParams(w, part, { tokens, accumulate, stride, offset }),
+      productParams(w, part, { tokens, ...options }),
       foldGrid(rec.gpu, Math.ceil(part.count / shape.rows), Math.ceil(tokens / shape.tokens)),
       { weights: w.label, weightBytes: (w.bytes * part.count) / w.rows },
     );
@@ -135,10 +129,10 @@ export function expertProduct(
   x: Bindable,
   y: Bindable,
   routed: Routed | RoutedTiles,
-  options: Pick<MatmulOptions, 'f16'> = {},
+  options: Pick<MatmulOptions, 'f16' | 'gated'> = {},
 ): void {
   if ('routing' in routed) expertMatmul(rec, w, x, y, routed, options);
-  else expertMatvec(rec, w, x, y, routed);
+  else expertMatvec(rec, w, x, y, routed, options);
 }
 
 /** The product over pairs grouped by expert. Arguments as `expertProduct`. */
@@ -148,13 +142,13 @@ export function expertMatmul(
   x: Bindable,
   y: Bindable,
   { routing, maxTiles, shape, xShare, pairs }: RoutedTiles,
-  { f16 = false }: Pick<MatmulOptions, 'f16'> = {},
+  { f16 = false, gated }: Pick<MatmulOptions, 'f16' | 'gated'> = {},
 ): void {
   for (const part of w.parts) {
     rec.dispatch(
       variant(w, shape, { f16, experts: true }),
       { ...w.bindings(part), activations: x, products: y, routing },
-      expertProductParams(w, part, { pairs, xShare, maxTiles }),
+      expertProductParams(w, part, { pairs, xShare, gated, maxTiles }),
       foldGrid(rec.gpu, Math.ceil(w.rows / shape.rows), maxTiles),
       { weights: w.label, weightBytes: w.bytes * part.count },
     );
