@@ -1,6 +1,12 @@
 import { defineConfig, type UserConfig } from 'vite';
 import { shipModels } from './tools/ship-model.ts';
-import { copyBuiltWorkers, hideSourceMapWords, referToBuiltWorkers, stripShaders } from './tools/vite-plugins.ts';
+import {
+  copyBuiltWorkers,
+  grammarLibrary,
+  hideSourceMapWords,
+  referToBuiltWorkers,
+  stripShaders,
+} from './tools/vite-plugins.ts';
 
 /**
  * `vite` alone serves the demo from source. `tools/build.mjs` builds in steps: `--mode worker-NAME` for each file
@@ -15,7 +21,12 @@ export default defineConfig(({ mode }): UserConfig => {
   }
   return {
     base: './',
-    plugins: [stripShaders(), copyBuiltWorkers('dist/lib'), shipModels(['tiny.gguf', 'tiny-mmproj.gguf'])],
+    plugins: [
+      stripShaders(),
+      grammarLibrary(),
+      copyBuiltWorkers('dist/lib'),
+      shipModels(['tiny.gguf', 'tiny-mmproj.gguf']),
+    ],
     build: { outDir: 'dist/demo', target: TARGET },
   };
 });
@@ -28,7 +39,7 @@ function library(entries: Record<string, string>): UserConfig {
   return {
     base: './',
     publicDir: false,
-    plugins: [stripShaders(), hideSourceMapWords(), referToBuiltWorkers()],
+    plugins: [stripShaders(), grammarLibrary(), hideSourceMapWords(), referToBuiltWorkers()],
     build: {
       outDir: 'dist/lib',
       emptyOutDir: false,

@@ -2,6 +2,7 @@ import { playwright } from '@vitest/browser-playwright';
 import { defineConfig, type TestProjectConfiguration } from 'vitest/config';
 import { F16_REMEDY, f16Required, findDawnAdapter } from './tools/adapters.mjs';
 import { findBrowser, launchOptions } from './tools/browser.mjs';
+import { grammarLibrary } from './tools/vite-plugins.ts';
 
 /** Rooms whose tests need a GPU. The same files run in Node on Dawn and in a browser. */
 const GPU_TESTS = 'src/{gpu,kernels,model,experts,engine}/**/*.test.ts';
@@ -20,17 +21,22 @@ declare module 'vitest' {
   }
 }
 
-/** Tests that make their own models, by programs for Node. */
-const NODE_ONLY = ['src/engine/drafting.test.ts'];
+/** Tests that need programs or packages for Node. */
+const NODE_ONLY = ['src/engine/drafting.test.ts', 'src/engine/structured-output.test.ts'];
 
 const [adapter, browser] = await Promise.all([findDawnAdapter(), findBrowser()]);
 if (f16Required() && !adapter?.f16) throw new Error(`No adapter with shader-f16 for the f16 kernels. ${F16_REMEDY}`);
 
 const projects: TestProjectConfiguration[] = [];
 
+/** Node reads packages by itself, unless they have to be rewritten. */
+const IN_NODE = { deps: { inline: [/web-xgrammar/] } };
+
 projects.push({
+  plugins: [grammarLibrary()],
   test: {
     name: 'node',
+    server: IN_NODE,
     include: ['src/**/*.test.ts', 'tools/**/*.test.ts'],
     exclude: [GPU_TESTS, BROWSER_TESTS],
     testTimeout: 60_000,
@@ -40,8 +46,10 @@ projects.push({
 // What is left out for want of an adapter or a browser is said, or refused, by tools/test.mjs.
 if (adapter !== undefined) {
   projects.push({
+    plugins: [grammarLibrary()],
     test: {
       name: 'dawn',
+      server: IN_NODE,
       include: [GPU_TESTS],
       exclude: [BROWSER_TESTS],
       // Dawn's native module belongs to one process each; threads would share it.
@@ -57,6 +65,7 @@ if (adapter !== undefined) {
 
 if (browser !== undefined) {
   projects.push({
+    plugins: [grammarLibrary()],
     test: {
       name: 'chromium',
       include: [GPU_TESTS, BROWSER_TESTS],

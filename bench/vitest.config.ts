@@ -1,5 +1,6 @@
 import { defineConfig } from 'vitest/config';
 import { findDawnAdapter } from '../tools/adapters.mjs';
+import { grammarLibrary } from '../tools/vite-plugins.ts';
 
 /**
  * Benchmarks of kernels in Node on Dawn: `npx vitest run --config bench/vitest.config.ts bench/matvec.bench.ts`.
@@ -11,8 +12,10 @@ if (!adapter)
 
 export default defineConfig({
   root: new URL('..', import.meta.url).pathname,
+  plugins: [grammarLibrary()],
   test: {
     name: adapter.name,
+    server: { deps: { inline: [/web-xgrammar/] } },
     include: ['bench/**/*.bench.ts'],
     pool: 'forks',
     maxWorkers: 1,

@@ -39,6 +39,7 @@ export type QwenErrorCode =
   | 'no-vision' // an image or video for a model that was loaded without a vision tower
   | 'bad-image' // bytes that are no picture, or a picture of an impossible shape
   | 'bad-video' // bytes that are no video that this browser plays, or a video without an end
+  | 'no-grammar' // the library for `response_format` could not be loaded, or may not run here
   | 'disposed';
 
 export interface QwenErrorDetails {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { stripShader } from './vite-plugins.ts';
+import { grammarLibrary, stripShader } from './vite-plugins.ts';
 
 test.each([
   ['a line comment', 'let a = 1; // one\nlet b = a / 2;', 'let a = 1;\nlet b = a / 2;'],
@@ -13,4 +13,10 @@ test.each([
 
 test('nested block comments are refused', () => {
   expect(() => stripShader('/* a /* b */ c */ let x = 1;')).toThrow('nested');
+});
+
+test('a grammar library that has changed is not rewritten silently', () => {
+  const { transform } = grammarLibrary();
+  const handler = typeof transform === 'object' ? (transform.handler as (code: string) => unknown) : undefined;
+  expect(() => handler?.('export const Grammar = 1;')).toThrow('look at it anew');
 });

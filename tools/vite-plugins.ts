@@ -45,6 +45,44 @@ export function hideSourceMapWords(): Plugin {
   };
 }
 
+/** What `grammarLibrary` rewrites: each text must be there, or the package has changed and the rewriting with it. */
+const GRAMMAR_REWRITES: readonly (readonly [RegExp, string])[] = [
+  // UMD, which a package of "type": "module" cannot be loaded as.
+  [/^\(function \(global, factory\) \{[\s\S]*?\(function \(exports\) \{ 'use strict';/, 'const exports = {};'],
+  [
+    /exports\.default = index;\s+Object\.defineProperty\(exports, '__esModule'[^\n]*\n[\s\S]*$/,
+    'export { Grammar, GrammarCompiler, GrammarMatcher, Testings, TokenizerInfo };',
+  ],
+  // Where the script lies and which platform runs it matters to a program that loads files; the WebAssembly is in the text.
+  [/\(typeof document === 'undefined' && typeof location === 'undefined'.*?document\.baseURI\)\.href\)\)/g, "''"],
+  [/(?<=ENVIRONMENT_IS_NODE=)typeof process=="object"&&[^;]*/, 'false'],
+  [/await import\('module'\)/, '{}'],
+];
+
+/**
+ * The grammar library as an ES module that runs wherever ES modules do: its own file is UMD and, under Node, asks for
+ * `require` and `__filename`, which modules lack.
+ */
+export function grammarLibrary(): Plugin {
+  return {
+    name: 'grammar-library',
+    enforce: 'pre',
+    config: () => ({ optimizeDeps: { exclude: ['@mlc-ai/web-xgrammar'] } }),
+    transform: {
+      filter: { id: /\/@mlc-ai\/web-xgrammar\/lib\/index\.js/ },
+      handler(code) {
+        let module = code;
+        for (const [pattern, replacement] of GRAMMAR_REWRITES) {
+          if (!pattern.test(module))
+            throw new Error(`@mlc-ai/web-xgrammar has no ${pattern} any more: look at it anew.`);
+          module = module.replace(pattern, replacement);
+        }
+        return { code: module, map: null };
+      },
+    },
+  };
+}
+
 /** `new URL('…/workers/NAME.ts', import.meta.url)`, with the path up to the name and the name as groups. */
 const WORKER_URL = /new\s+URL\(\s*(['"])[^'"]*\/workers\/([\w-]+)\.ts\1\s*,\s*import\.meta\.url\s*\)/g;
 

@@ -1,11 +1,13 @@
 /** From the model's tokens to an answer: its text in parts, with reasoning apart, and why it ended. */
 import type { GeneratedToken, GenerateOptions, TokenModel } from '../engine/types.ts';
 import {
+  type AnswerGrammar,
   Detokenizer,
   decode,
   ReasoningSplitter,
   StopStrings,
   type Tokenizer,
+  type TokenMask,
   type ToolCallDelta,
   ToolCallParser,
   type ToolCallPart,
@@ -16,7 +18,7 @@ import type { FinishReason, TokenLogprobs, TopLogprob, Usage } from './types.ts'
 /** A checked request, ready to run. */
 export interface Job {
   readonly promptIds: readonly number[];
-  readonly generate: GenerateOptions;
+  readonly generate: Omit<GenerateOptions, 'mask'>;
   /** The answer begins with reasoning. */
   readonly thinking: boolean;
   /** It goes on from reasoning that is in the prompt. */
@@ -24,6 +26,10 @@ export interface Job {
   readonly stops: readonly string[];
   /** Calls are looked for in the answer. */
   readonly tools?: ToolUse;
+  /** What the answer is held to. */
+  readonly grammar?: AnswerGrammar;
+  /** What of it stands in the prompt already. */
+  readonly opening?: string;
   /** Text before the answer's own (`echo`). */
   readonly echo: string;
   readonly returnTokenIds: boolean;
@@ -60,6 +66,7 @@ export async function* answer(
   model: TokenModel,
   tokenizer: Tokenizer,
   job: Job,
+  mask: TokenMask | undefined,
   signal: AbortSignal,
 ): AsyncGenerator<Piece, Outcome, void> {
   const { promptIds, generate } = job;
@@ -73,7 +80,7 @@ export async function* answer(
   let finishReason: FinishReason = 'length';
 
   reader?.push(job.tools?.opening ?? '');
-  for await (const token of model.generate(promptIds, generate, signal)) {
+  for await (const token of model.generate(promptIds, { ...generate, mask }, signal)) {
     completionTokens++;
     if (splitter.thinking) reasoningTokens++;
     const ended = generate.stopIds.has(token.id);

@@ -15,12 +15,24 @@ import type {
 } from '../engine/types.ts';
 import { abortable, QwenError, throwIfAborted } from '../errors.ts';
 import { MediaLoader, NO_VIDEOS, type PreparedImage } from '../media/index.ts';
-import { ChatTemplate, decode, isGreedy, samplingSettings, Tokenizer, type UnfinishedAnswer } from '../text/index.ts';
+import {
+  type AnswerGrammar,
+  ChatTemplate,
+  decode,
+  Grammars,
+  isGreedy,
+  samplingSettings,
+  Tokenizer,
+  type TokenMask,
+  type UnfinishedAnswer,
+} from '../text/index.ts';
 import type { GgufMetadata } from '../weights/types.ts';
 import { answer, type Job, type Piece, type ToolUse } from './answer.ts';
+import { answerGrammar } from './answer-grammar.ts';
 import { invalid } from './checks.ts';
 import { checkPart, type RequestedMedia, requestedMedia } from './content-parts.ts';
 import { type AnswerFormat, chatFormat, completionFormat } from './formats.ts';
+import { grammarScript, loadGrammarLibrary, noGrammar } from './grammar-script.ts';
 import { Queue } from './queue.ts';
 import type {
   DetokenizeOptions,
@@ -64,6 +76,7 @@ interface Loaded {
   readonly tokenizer: Tokenizer;
   readonly metadata: GgufMetadata;
   readonly stopIds: ReadonlySet<number>;
+  readonly grammars: Grammars;
   readonly greedy: boolean;
 }
 
@@ -91,7 +104,10 @@ export class EngineHost implements EngineService {
         throwIfAborted(signal);
         const tokenizer = new Tokenizer(metadata, model.info.name);
         const stopIds = endTokens(metadata, tokenizer);
-        this.#loaded = { model, metadata, tokenizer, stopIds, greedy: isGreedy(metadata) };
+        const grammars = new Grammars(tokenizer, stopIds, () =>
+          loadGrammarLibrary(options.grammarScript ?? grammarScript()),
+        );
+        this.#loaded = { model, metadata, tokenizer, stopIds, grammars, greedy: isGreedy(metadata) };
       } catch (error) {
         await model.dispose();
         throw error;
@@ -218,12 +234,13 @@ export class EngineHost implements EngineService {
     send(format.opening());
     return this.#queue.run(async () => {
       const pieces: Piece[] = [];
-      const parts = answer(model, tokenizer, job, signal);
+      const mask = await this.#mask(job);
+      const parts = answer(model, tokenizer, job, mask, signal);
       const outcome = await outcomeOf(parts, (piece) => {
         throwIfAborted(signal);
         if (onChunk) send(format.chunk(piece));
         else pieces.push(piece);
-      });
+      }).finally(() => mask?.dispose());
       if (!onChunk) return this.#reply(format.whole(pieces, outcome));
       send(format.closing(outcome));
       if (job.includeUsage) send(format.usage(outcome.usage));
@@ -233,11 +250,21 @@ export class EngineHost implements EngineService {
     }, signal);
   }
 
+  async #mask({ grammar, thinking, opening }: Job): Promise<TokenMask | undefined> {
+    if (!grammar) return undefined;
+    try {
+      return await this.#ready.grammars.mask(grammar, { thinking, opening });
+    } catch (error) {
+      throw error instanceof QwenError ? error : noGrammar(error);
+    }
+  }
+
   async #chatJob(request: ChatCompletionRequest, page: PageSide | undefined, signal: AbortSignal): Promise<Job> {
     const { tokenizer, metadata, model } = this.#ready;
     checkChatRequest(request);
     const variables = request.chat_template_kwargs ?? {};
     const tools = toolUse(request);
+    const grammar = answerGrammar(request, tools);
     // A call that has to come stands at the beginning of the answer, where there is no room for thoughts.
     const enable_thinking = tools?.opening
       ? false
@@ -265,6 +292,8 @@ export class EngineHost implements EngineService {
       onVision: page && ((progress) => void page.progress(progress)),
       thinking,
       tools,
+      grammar,
+      opening: tools?.opening || (thinking ? '' : (unfinished?.content ?? '')),
       checkpoints: this.#checkpoints(promptIds, images),
       resumed: thinking && unfinished !== undefined && unfinished.reasoning.trim() !== '',
       mode: rendered.opensThinking ? 'thinking' : 'standard',
@@ -349,6 +378,8 @@ export class EngineHost implements EngineService {
       topLogprobs?: number;
       echo?: string;
       tools?: ToolUse;
+      grammar?: AnswerGrammar;
+      opening?: string;
       checkpoints?: readonly number[];
     },
   ): Job {
@@ -362,6 +393,8 @@ export class EngineHost implements EngineService {
       thinking: task.thinking,
       resumed: task.resumed ?? false,
       tools: task.tools,
+      grammar: task.grammar,
+      opening: task.opening,
       stops: stopStrings(request.stop),
       echo: task.echo ?? '',
       returnTokenIds: request.return_token_ids ?? false,

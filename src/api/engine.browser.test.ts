@@ -52,6 +52,18 @@ describe.each([
     });
   });
 
+  it('keeps an answer in a format, with the library as a file of its own', async () => {
+    const schema = { type: 'object', properties: { n: { type: 'integer', minimum: 0, maximum: 9 } }, required: ['n'] };
+    const { choices } = await engine.chat.completions.create({
+      messages: [{ role: 'user', content: 'Hello' }],
+      enable_thinking: false,
+      max_tokens: 60,
+      response_format: { type: 'json_schema', json_schema: { name: 'digit', schema } },
+    });
+    expect(choices[0].finish_reason).toBe('stop');
+    expect(JSON.parse(String(choices[0].message.content)).n).toBeOneOf([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  });
+
   it('chats by the model’s own template, the same again with the same seed', async () => {
     const request = {
       messages: [{ role: 'user' as const, content: 'Hello' }],

@@ -12,6 +12,7 @@ import { abortable, QwenError, throwIfAborted } from '../errors.ts';
 import { NO_VIDEOS, PageVideos, type VideoFacts } from '../media/index.ts';
 import { Channel } from './channel.ts';
 import { apiFetch } from './fetch.ts';
+import { grammarScript } from './grammar-script.ts';
 import { absoluteUrl, portablePart, portableRequest } from './page-media.ts';
 import type {
   DetokenizeOptions,
@@ -152,6 +153,7 @@ export class Engine {
       const settings: ServiceLoadOptions = {
         ...plain,
         model: absolute(plain.model),
+        grammarScript: grammarScript(),
         ...(plain.mmproj === undefined ? undefined : { mmproj: absolute(plain.mmproj) }),
       };
       engine.#info = await engine.#call(signal, (id) => engine.#service.load(id, settings, onProgress));

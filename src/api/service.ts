@@ -15,7 +15,10 @@ import type {
 } from './types.ts';
 
 /** `LoadOptions` without what cannot be cloned. `gpu` only goes to a service in the same thread. */
-export type ServiceLoadOptions = Omit<LoadOptions, 'onProgress' | 'signal'>;
+export type ServiceLoadOptions = Omit<LoadOptions, 'onProgress' | 'signal'> & {
+  /** Address of the grammar library, as it is known where the caller was bundled; default `grammarScript()`. */
+  grammarScript?: string;
+};
 
 /** Figures travel with every answer, so that the page can read them without waiting. */
 export interface Reply<T> {

@@ -84,9 +84,29 @@ export interface Tool {
 
 /**
  * `none`: tools are not shown to the model. `auto`: the model decides. `required`, or one by name: the answer begins
- * with the opening of a call, so the model does not think before it; with a name it is that one call and no more.
+ * with the opening of a call of one of the tools, so the model does not think before it; with a name it is that one call and
+ * no more.
  */
 export type ToolChoice = 'none' | 'auto' | 'required' | { type: 'function'; function: { name: string } };
+
+/**
+ * The form of an answer's content, which constrained decoding holds it to: any JSON object, or JSON that satisfies a schema.
+ * Keywords that cannot be kept to are refused by name. Reasoning is free. Where the model calls a tool, there is no content.
+ */
+export type ResponseFormat =
+  | { type: 'text' }
+  | { type: 'json_object' }
+  | {
+      type: 'json_schema';
+      json_schema: {
+        name: string;
+        description?: string | null;
+        /** JSON Schema; without it any object. The model does not see it: say in the messages what is wanted. */
+        schema?: Record<string, unknown> | null;
+        /** Accepted; every schema is kept to strictly. */
+        strict?: boolean | null;
+      };
+    };
 
 export interface ToolCall {
   id: string;
@@ -146,6 +166,8 @@ export interface ChatCompletionRequest extends GenerationRequest {
   tool_choice?: ToolChoice | null;
   /** With `false` the answer ends after its first call. Default `true`. */
   parallel_tool_calls?: boolean | null;
+  /** Default `{ type: 'text' }`: no form. */
+  response_format?: ResponseFormat | null;
 }
 
 export interface CompletionRequest extends GenerationRequest {

@@ -7,6 +7,7 @@ const audio = { role: 'user', content: [{ type: 'input_audio', input_audio: {} }
 const videoOf = (video_url: unknown) => ({ role: 'user', content: [{ type: 'video_url', video_url }] });
 const imageOf = (image_url: unknown) => ({ role: 'user', content: [{ type: 'image_url', image_url }] });
 
+const schemaFormat = (more: object) => ({ type: 'json_schema', json_schema: { name: 'x', ...more } });
 const tool = (name: string, more: object = {}) => ({ type: 'function', function: { name, ...more } });
 const calling = (call: object) => ({
   role: 'assistant',
@@ -109,7 +110,15 @@ describe('checkChatRequest', () => {
     ['functions', { messages, functions: [{}] }],
     ['function_call', { messages, function_call: { name: 'f' } }],
     ['parallel_tool_calls', { messages, parallel_tool_calls: 1 }],
-    ['response_format', { messages, response_format: { type: 'json_object' } }],
+    ['response_format.type', { messages, response_format: { type: 'xml' } }],
+    ['response_format.type', { messages, response_format: {} }],
+    ['response_format', { messages, response_format: 'json' }],
+    ['response_format.json_schema', { messages, response_format: { type: 'json_schema' } }],
+    ['response_format.json_schema.name', { messages, response_format: { type: 'json_schema', json_schema: {} } }],
+    ['response_format.json_schema.name', { messages, response_format: schemaFormat({ name: 'a b' }) }],
+    ['response_format.json_schema.schema', { messages, response_format: schemaFormat({ schema: 'x' }) }],
+    ['response_format.json_schema.strict', { messages, response_format: schemaFormat({ strict: 1 }) }],
+    ['response_format.json_schema.rules', { messages, response_format: schemaFormat({ rules: 1 }) }],
     ['logprobs', { messages, logprobs: 5 }],
     ['top_logprobs', { messages, logprobs: true, top_logprobs: 21 }],
     ['top_logprobs', { messages, top_logprobs: 2 }],

@@ -101,9 +101,17 @@ const streamOptions: Check = (value, param) => {
 };
 
 const responseFormat: Check = (value, param) => {
-  if (isRecord(value) && value.type === 'text') return;
-  throw invalid(param, `${param}: only { type: 'text' } is supported. Ask for the form you want in the messages.`);
+  checkFields(value, { type: only(FORMATS, `There are ${FORMATS.join(', ')}.`), json_schema: object }, param);
+  if (!isPresent(value.type)) throw invalid(`${param}.type`, `${param}.type is missing: ${FORMATS.join(', ')}`);
+  if (value.type !== 'json_schema') return;
+  const at = `${param}.json_schema`;
+  if (!isPresent(value.json_schema)) throw invalid(at, `${at} is missing`);
+  // The schema itself is read when the grammar is made.
+  checkFields(value.json_schema, { name: toolName, description: text, schema: object, strict: boolean }, at);
+  toolName(value.json_schema.name, `${at}.name`);
 };
+
+const FORMATS = ['text', 'json_object', 'json_schema'];
 
 const modalities: Check = (value, param) => {
   if (Array.isArray(value) && value.every((item) => item === 'text')) return;

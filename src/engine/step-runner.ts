@@ -90,8 +90,11 @@ const NO_TOKEN = 0xffffffff;
 /** Bindings begin at multiples of so many floats. */
 const ROW_ALIGNMENT = 64;
 
-/** Of which rows a pass chooses candidates: none, the last token's, or of a pass that verifies drafts the first's or all. */
-type Choice = 'none' | 'last' | 'first' | 'all';
+/**
+ * Of which rows a pass chooses candidates: none, the last token's, of all tokens or of those that a mask lets through, or of a
+ * pass that verifies drafts the first's or all.
+ */
+type Choice = 'none' | 'last' | 'masked' | 'first' | 'all';
 
 /** Drafts and what the model says of them. */
 export interface Verification {
@@ -128,6 +131,8 @@ export class StepRunner {
   readonly #logitStride: number;
   readonly #logits: GpuBuffer;
   readonly #penalties: GpuBuffer;
+  /** Bits of the tokens that may come. */
+  readonly #mask: GpuBuffer;
   /** A row's are a binding of their own. */
   readonly #outputs: readonly GpuBuffer[];
   readonly #readback: GpuBuffer;
@@ -162,6 +167,7 @@ export class StepRunner {
     this.#logitStride = rows === 1 ? config.vocabulary : Math.ceil(config.vocabulary / ROW_ALIGNMENT) * ROW_ALIGNMENT;
     this.#logits = gpu.createBuffer('logits', rows * this.#logitStride * 4);
     this.#penalties = gpu.createBuffer('penalties', candidateSizes.penalties);
+    this.#mask = gpu.createBuffer('token mask', candidateSizes.mask(config.vocabulary));
     this.#outputs = Array.from({ length: rows }, (_, row) =>
       gpu.createBuffer(`candidates ${row}`, candidateSizes.output),
     );
@@ -204,7 +210,7 @@ export class StepRunner {
     variants: readonly ShaderVariant[];
   } {
     const decode = this.#record(1, 'last').rec;
-    const most = this.#record(this.#scratch.maxTokens, 'last').rec;
+    const most = this.#record(this.#scratch.maxTokens, 'masked').rec;
     const all = this.drafts > 0 ? this.#record(1 + this.drafts, 'all').rec : decode;
     const drafting = [this.#mtp?.record(1, true).rec, this.#mtp?.record(this.#scratch.maxTokens, true).rec];
     const recorders = [decode, most, all, ...drafting];
@@ -251,10 +257,19 @@ export class StepRunner {
     }
   }
 
-  /** Reads tokens (one pass) and chooses the candidates for the next one. */
-  async step(ids: readonly number[], penalties: PenaltyList, signal?: AbortSignal): Promise<CandidateList> {
+  /**
+   * Reads tokens (one pass) and chooses the candidates for the next one.
+   * @param allowed bits of the tokens that may be candidates, 32 a word; without it all may
+   */
+  async step(
+    ids: readonly number[],
+    penalties: PenaltyList,
+    signal?: AbortSignal,
+    allowed?: Uint32Array<ArrayBuffer>,
+  ): Promise<CandidateList> {
     this.#writePenalties(penalties);
-    return (await this.#run(ids, 'last', 0, signal)).rows[0];
+    if (allowed) this.#gpu.write(this.#mask, 0, allowed);
+    return (await this.#run(ids, allowed ? 'masked' : 'last', 0, signal)).rows[0];
   }
 
   /**
@@ -343,7 +358,7 @@ export class StepRunner {
     this.#scratch.dispose();
     this.#mtp?.dispose();
     this.#foresight?.dispose();
-    for (const buffer of [this.#step, this.#logits, this.#penalties, ...this.#outputs, this.#readback])
+    for (const buffer of [this.#step, this.#logits, this.#penalties, this.#mask, ...this.#outputs, this.#readback])
       buffer.dispose();
   }
 
@@ -559,18 +574,19 @@ export class StepRunner {
     if (choice === 'none') return pass;
     const [first, count] = verifies ? [0, tokens] : [tokens - 1, 1];
     head(pass, this.#model, x, this.#logits, first, count, this.#logitStride);
-    for (const row of this.#rowsOf(choice, tokens)) this.#candidates(pass, row);
+    for (const row of this.#rowsOf(choice, tokens)) this.#candidates(pass, row, choice === 'masked');
     return pass;
   }
 
-  #candidates(pass: Pass, row: number): void {
+  #candidates(pass: Pass, row: number, masked = false): void {
     const { vocabulary } = this.#model.config;
     const partials = this.#scratch.bytes('logit partials', candidateSizes.partials(vocabulary));
     const histograms = this.#scratch.bytes('logit histograms', candidateSizes.histograms);
     const logits = this.#logitRow(row);
+    const mask = masked ? this.#mask : undefined;
     candidates(
       pass.rec,
-      { logits, penalties: this.#penalties, partials, histograms, output: this.#outputs[row] },
+      { logits, penalties: this.#penalties, partials, histograms, output: this.#outputs[row], mask },
       vocabulary,
     );
   }

@@ -3,7 +3,15 @@ import { type ExpertResidency, type ExpertUsage, saveUsage, usageKey } from '../
 import type { Gpu } from '../gpu/index.ts';
 import { type CandidateList, PENALTY_CAPACITY } from '../kernels/candidates.ts';
 import type { TextModel } from '../model/text-model.ts';
-import { type Candidates, type PenaltyList, PenaltyState, Sampler } from '../text/index.ts';
+import {
+  allowedOnly,
+  type Candidates,
+  countAllowed,
+  type PenaltyList,
+  PenaltyState,
+  Sampler,
+  type TokenMask,
+} from '../text/index.ts';
 import type { Weights } from '../weights/types.ts';
 import { DraftPace } from './draft-pace.ts';
 import type { ImageReader } from './image-reader.ts';
@@ -83,7 +91,7 @@ export class TextEngine implements TokenModel {
 
   async *generate(
     promptIds: readonly number[],
-    { maxTokens, sampling, stopIds, topLogprobs, checkpoints, images = [], onVision }: GenerateOptions,
+    { maxTokens, sampling, stopIds, topLogprobs, mask, checkpoints, images = [], onVision }: GenerateOptions,
     signal?: AbortSignal,
   ): AsyncGenerator<GeneratedToken> {
     this.#checkPrompt(promptIds, 1);
@@ -109,7 +117,7 @@ export class TextEngine implements TokenModel {
     let firstAt = 0;
     this.#stats.promptTokens += promptIds.length;
     const room = Math.min(maxTokens, this.info.contextLength - promptIds.length);
-    const tokens = this.#decode(promptIds[last], { room, sampler, penalties, topLogprobs, check, signal });
+    const tokens = this.#decode(promptIds[last], { room, sampler, penalties, topLogprobs, mask, check, signal });
     for (let n = 0; n < room; n++) {
       const { value: token } = await tokens.next();
       const now = performance.now();
@@ -130,7 +138,8 @@ export class TextEngine implements TokenModel {
   /**
    * Tokens behind `last`, without end; `room` of them are wanted. A pass may verify drafts: then the token behind each is
    * sampled from its own row as it would be without drafts, with the same draws, and as long as it is the one that was
-   * drafted the next row counts too. So drafts decide how many passes it takes, and nothing else.
+   * drafted the next row counts too. So drafts decide how many passes it takes, and nothing else. With a mask there are
+   * none: which tokens may follow a draft is known only when the draft is.
    */
   async *#decode(
     last: number,
@@ -139,6 +148,7 @@ export class TextEngine implements TokenModel {
       sampler,
       penalties,
       topLogprobs,
+      mask,
       check,
       signal,
     }: {
@@ -146,6 +156,7 @@ export class TextEngine implements TokenModel {
       sampler: Sampler;
       penalties: PenaltyState;
       topLogprobs: number | undefined;
+      mask: TokenMask | undefined;
       check: () => void;
       signal: AbortSignal | undefined;
     },
@@ -157,14 +168,17 @@ export class TextEngine implements TokenModel {
     let id = last;
     for (let left = room; ; ) {
       check();
-      const count = Math.min(pace.drafts, left - 1);
-      const { drafts, rows } = await runner.verify(id, count, onGpu(penalties), { all, signal });
+      const allowed = await mask?.next();
+      const { drafts, rows } = mask
+        ? { drafts: [], rows: [await runner.step([id], onGpu(penalties), signal, allowed)] }
+        : await runner.verify(id, Math.min(pace.drafts, left - 1), onGpu(penalties), { all, signal });
       this.#stats.draftedTokens += drafts.length;
       let row = 0;
       for (;;) {
         const found = rows[row] ?? (await runner.choose(row, onGpu(penalties)));
-        const token = await this.#choose(found, row, sampler, penalties, topLogprobs);
+        const token = await this.#choose(found, row, sampler, penalties, topLogprobs, allowed);
         penalties.accept(token.id);
+        mask?.accept(token.id);
         id = token.id;
         left--;
         const isRight = id === drafts[row];
@@ -186,13 +200,16 @@ export class TextEngine implements TokenModel {
     sampler: Sampler,
     penalties: PenaltyState,
     topLogprobs: number | undefined,
+    allowed: Uint32Array | undefined,
   ): Promise<GeneratedToken> {
     // The penalty list is longer than the kernel's: all logits, penalised here.
     const onCpu = isTooLong(penalties);
-    let chosenFrom = onCpu ? await this.#allCandidates(found, row, penalties) : this.#candidates(found);
+    let chosenFrom = onCpu
+      ? await this.#allCandidates(found, row, allowed, penalties)
+      : this.#candidates(found, allowed);
     let choice = sampler.sample(chosenFrom);
     if (choice === 'need-all') {
-      chosenFrom = await this.#allCandidates(found, row);
+      chosenFrom = await this.#allCandidates(found, row, allowed);
       choice = sampler.sample(chosenFrom);
       if (choice === 'need-all') throw new Error('the sampler cannot choose from all logits');
     }
@@ -200,18 +217,26 @@ export class TextEngine implements TokenModel {
     return { ...choice, ...logprobs(choice.id, chosenFrom, penalties, topLogprobs) };
   }
 
-  #candidates({ ids, logits, logSumExp }: CandidateList): Candidates {
+  #candidates(list: CandidateList, allowed: Uint32Array | undefined): Candidates {
+    const { logSumExp } = list;
+    const { ids, logits } = allowed ? allowedOnly(list.ids, list.logits, allowed) : list;
     let best = 0;
     for (let i = 1; i < ids.length; i++) {
       if (logits[i] > logits[best] || (logits[i] === logits[best] && ids[i] < ids[best])) best = i;
     }
-    return { ids, logits, logSumExp, argmax: ids[best], vocabularySize: this.model.config.vocabulary };
+    const vocabularySize = allowed ? countAllowed(allowed) : this.model.config.vocabulary;
+    return { ids, logits, logSumExp, argmax: ids[best], vocabularySize, masked: allowed !== undefined };
   }
 
-  async #allCandidates({ logSumExp }: CandidateList, row: number, penalties?: PenaltyState): Promise<Candidates> {
+  async #allCandidates(
+    { logSumExp }: CandidateList,
+    row: number,
+    allowed: Uint32Array | undefined,
+    penalties?: PenaltyState,
+  ): Promise<Candidates> {
     const logits = await this.#runner.lastLogits(row);
     if (penalties) for (const id of penalties.list().ids) logits[id] = penalties.apply(id, logits[id]);
-    return this.#candidates({ ids: Uint32Array.from(logits.keys()), logits, logSumExp });
+    return this.#candidates({ ids: Uint32Array.from(logits.keys()), logits, logSumExp }, allowed);
   }
 
   async logits(

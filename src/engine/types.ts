@@ -1,6 +1,7 @@
 /** What the rooms above the engine (api, ui) and the page see of it. */
 import type { KvType } from '../kernels/attention.ts';
 import type { YarnConfig } from '../model/config.ts';
+import type { TokenMask } from '../text/token-mask.ts';
 import type { SamplingSettings } from '../text/types.ts';
 import type { ModelFile, ModelInput, StoreKind } from '../weights/types.ts';
 
@@ -326,6 +327,8 @@ export interface GenerateOptions {
    * any it is kept where the prompt's last token is still to be read.
    */
   checkpoints?: readonly number[];
+  /** Holds the answer to a form: only tokens that it lets through are chosen. The caller's to dispose of. */
+  mask?: TokenMask;
   /** Number of most likely alternatives to report per token; undefined: no log probabilities. */
   topLogprobs?: number;
 }

@@ -32,9 +32,15 @@ function penaltyList(penalties: readonly Penalty[]): Uint32Array {
   return words;
 }
 
-async function search(logits: Float32Array, penalties: readonly Penalty[] = [], wanted = CANDIDATES) {
+async function search(
+  logits: Float32Array,
+  penalties: readonly Penalty[] = [],
+  wanted = CANDIDATES,
+  mask?: Uint32Array,
+) {
   const vocabulary = logits.length;
   const tensors = {
+    mask: mask && buffers.words(mask),
     logits: buffers.floats(logits),
     penalties: buffers.words(penaltyList(penalties)),
     partials: buffers.output(candidateSizes.partials(vocabulary) / 4),
@@ -146,6 +152,40 @@ test('a mask of −inf leaves the few tokens allowed', async () => {
   const list = await search(logits);
   expect(allowed.every((id) => list.ids.includes(id))).toBe(true);
   expect(Array.from(list.logits)).toEqual(Array.from(list.ids, (id) => logits[id]));
+  expect(Math.abs(list.logSumExp - logSumExp(logits))).toBeLessThanOrEqual(1e-5);
+});
+
+test.each([
+  [1, 1],
+  [33, 5],
+  [757, 3],
+  [2049, 64],
+  [9001, 100],
+  [50_000, 20_000],
+])('of %i logits a mask leaves %i, whatever penalties say of the others', async (vocabulary, count) => {
+  const logits = randomNormal(5, vocabulary, 3);
+  const mask = new Uint32Array(Math.ceil(vocabulary / 32)).fill(0);
+  const allowed = Array.from({ length: count }, (_, i) => Math.floor((i * vocabulary) / count));
+  for (const id of allowed) mask[id >>> 5] |= 1 << (id & 31);
+  const order = sorted(logits);
+  const penalties = [
+    { id: order[0], scale: 1, shift: 100 },
+    { id: order.at(-1)!, scale: 2, shift: 50 },
+    { id: allowed[count >> 1], scale: 1.5, shift: -1 },
+  ];
+  const distinct = penalties.filter(({ id }, i) => penalties.findIndex((other) => other.id === id) === i);
+  const list = await search(logits, distinct, CANDIDATES, mask);
+  const penalised = penalise(logits, distinct);
+  const kept = allowed.map((id) => list.penalised[id]);
+  const expected = allowed.map((id) => penalised[id]);
+  expect(kept.reduce((most, v, i) => Math.max(most, Math.abs(v - expected[i])), 0)).toBeLessThanOrEqual(4e-6);
+  // The others are below anything a model says.
+  const lowest = list.penalised.filter((_, id) => ((mask[id >>> 5] >>> (id & 31)) & 1) === 0);
+  expect(lowest.every((logit) => logit === Math.fround(-3.4e38))).toBe(true);
+  expectCandidates(list, list.penalised, CANDIDATES);
+  const best = [...allowed].sort((a, b) => penalised[b] - penalised[a]).slice(0, Math.min(CANDIDATES, count) - 1);
+  expect(best.every((id) => list.ids.includes(id))).toBe(true);
+  // Of the raw logits of all.
   expect(Math.abs(list.logSumExp - logSumExp(logits))).toBeLessThanOrEqual(1e-5);
 });
 

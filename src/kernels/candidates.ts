@@ -21,6 +21,7 @@ export const candidateSizes = {
   histograms: 4 * 2 * BINS,
   output: 4 * (HEADER + 2 * CANDIDATE_CAPACITY),
   penalties: 4 * (1 + 3 * PENALTY_CAPACITY),
+  mask: (vocabulary: number) => 4 * Math.ceil(vocabulary / 32),
 } as const;
 
 export interface CandidateTensors {
@@ -32,12 +33,14 @@ export interface CandidateTensors {
   histograms: Bindable;
   /** Out; decode with `readCandidates`. */
   output: Bindable;
+  /** `[⌈vocabulary / 32⌉]` u32: the tokens that may come, a bit each; see `mask_logits.wgsl`. Without it all may. */
+  mask?: Bindable;
 }
 
-/** Log-sum-exp of the raw logits, then penalties, then the most likely tokens. */
+/** Log-sum-exp of the raw logits, then penalties, then the mask, which no penalty undoes, then the most likely tokens. */
 export function candidates(
   rec: Recorder,
-  { logits, penalties, partials, histograms, output }: CandidateTensors,
+  { logits, penalties, partials, histograms, output, mask }: CandidateTensors,
   vocabulary: number,
   wanted = CANDIDATES,
 ): void {
@@ -52,6 +55,8 @@ export function candidates(
   rec.dispatch({ name: 'penalties' }, { list: penalties, logits }, { capacity: PENALTY_CAPACITY }, [
     PENALTY_CAPACITY / 64,
   ]);
+  if (mask)
+    rec.dispatch({ name: 'mask_logits' }, { mask, logits }, { count: vocabulary }, [Math.ceil(vocabulary / 64)]);
   const k = Math.min(wanted, vocabulary);
   for (const second of [false, true]) {
     rec.dispatch(

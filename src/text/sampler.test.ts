@@ -161,6 +161,26 @@ describe('Sampler', () => {
     expect(new Sampler({ ...NEUTRAL, topP: 0.5, logitBias: new Map([[0, -20]]) }).sample(few)).toBe('need-all');
   });
 
+  it('chooses from what a mask leaves as if there were nothing else', () => {
+    for (const partial of [{}, { topP: 0.6 }, { topK: 70 }, { minP: 0.1 }, { temperature: 1.4, topP: 0.9 }]) {
+      const settings = { ...NEUTRAL, ...partial, seed: 3 };
+      const [few, all] = [new Sampler(settings), new Sampler(settings)];
+      for (let step = 0; step < 60; step++) {
+        const logits = randomLogits(400, 500 + step);
+        const allowed = logits.filter((_, id) => id % (1 + (step % 5)) === 0);
+        // By the sum over all tokens, which is what comes from the GPU, less would lie inside than does.
+        const masked = (count?: number) => ({
+          ...candidates(allowed, count),
+          logSumExp: logSumExp(Float32Array.from(logits)),
+          masked: true,
+        });
+        let choice = few.sample(masked(64));
+        if (choice === 'need-all') choice = few.sample(masked());
+        expect(choice).toEqual(all.sample(candidates(allowed)));
+      }
+    }
+  });
+
   it('is greedy at temperature 0, without a look at the candidates', () => {
     const sampler = new Sampler({ ...NEUTRAL, temperature: 0, topK: 0 });
     expect(sampler.sample({ ...candidates([1, 2, 3], 1), argmax: 2 })).toEqual({ id: 2 });

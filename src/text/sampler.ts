@@ -19,9 +19,12 @@ export interface Candidates {
   readonly logits: Float32Array;
   /** log Σ exp over the whole vocabulary of the raw logits, at temperature 1. */
   readonly logSumExp: number;
-  /** The token of the largest penalised logit in the whole vocabulary. */
+  /** The token of the largest penalised logit of all that may be chosen. */
   readonly argmax: number;
+  /** Tokens that may be chosen: the whole vocabulary, or what a mask lets through. */
   readonly vocabularySize: number;
+  /** Some of the vocabulary may not, so `logSumExp`, which counts it all, says nothing about the sum of the others. */
+  readonly masked?: boolean;
 }
 
 export type Choice = { readonly id: number } | 'need-all';
@@ -112,9 +115,10 @@ export class Sampler {
    */
   #outside(candidates: Candidates, max: number, weights: Float64Array, sum: number): Bounds {
     const { temperature, topK, minP } = this.#settings;
+    const changed = this.#penalised || candidates.masked;
     const tokens = (topK > 0 ? Math.min(topK, candidates.vocabularySize) : candidates.vocabularySize) - weights.length;
     const most = tokens * weights[weights.length - 1];
-    if (temperature !== 1 || topK > 0 || minP > 0 || this.#penalised) return { least: 0, most };
+    if (temperature !== 1 || topK > 0 || minP > 0 || changed) return { least: 0, most };
     const exact = Math.min(Math.max(Math.exp(candidates.logSumExp - max) - sum, 0), most);
     return { least: exact, most: exact };
   }

@@ -109,6 +109,16 @@ export class Tokenizer {
     return this.#types[id] === TOKEN_TYPE.control || this.#types[id] === TOKEN_TYPE.unknown;
   }
 
+  /** User-defined tokens such as `<think>` are text that marks a place: part of an answer, but never of a value in it. */
+  isMarker(id: number): boolean {
+    return this.#types[id] === TOKEN_TYPE.userDefined;
+  }
+
+  /** `[vocabularySize]`: what tokens write, in GPT-2's alphabet of bytes; empty for those that write nothing. */
+  texts(): string[] {
+    return this.#tokens.map((token, id) => (this.#types[id] === TOKEN_TYPE.normal || this.isMarker(id) ? token : ''));
+  }
+
   /** The bytes a token stands for; not always whole UTF-8 characters. Empty for ids beyond the vocabulary. */
   bytes(id: number): Uint8Array {
     const token = this.#tokens[id];

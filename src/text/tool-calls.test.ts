@@ -388,3 +388,65 @@ it('loses no word of 400 damaged answers, however they are cut', () => {
     }
   }
 });
+
+/** Streams that generation makes of a few well-formed and malformed ones: each cut at every place, and damaged. */
+describe('generated streams', () => {
+  const STREAMS: readonly [what: string, text: string][] = [
+    ['two calls in one answer', `Let me see.\n\n${city('Paris')}\n${call('now')}`],
+    ['a value that holds tags', call('weather', parameter('city', '</parameter> <function=x> <tool_call>'))],
+    ['Unicode in a value', city('Zürich 東京 👩‍👩‍👧 é')],
+    ['a tool that nobody gave', call('launch', parameter('target', 'moon'), parameter('when', 'now'))],
+    ['a value of a wrong type', call('weather', parameter('days', 'three'), parameter('exact', 'perhaps'))],
+    [
+      'JSON values',
+      call('weather', parameter('place', '{"a": ["}", "</parameter>"]}'), parameter('tags', '["x", "y"]')),
+    ],
+    ['an end that is missing', `<tool_call>\n<function=weather>\n${parameter('city', 'Rome')}</tool_call> and so on`],
+    ['no ends at all', '<tool_call>\n<function=weather>\n<parameter=city>\nRome\n<parameter=days>\n3'],
+    ['text in a call', '<tool_call>\nI would call weather here\n</tool_call>'],
+    [
+      'JSON as earlier models wrote it',
+      '<tool_call>\n{"name": "weather", "arguments": {"city": "Rome"}}\n</tool_call>',
+    ],
+    ['a call in a call', `<tool_call>\n<tool_call>\n<function=now>\n</function>\n</tool_call>\n</tool_call>`],
+    ['markers in prose', 'Write <tool_call> and then <function=name> to call.'],
+  ];
+
+  /** Halves of characters do not come from the tokenizer. */
+  const places = (text: string) => {
+    const ends: number[] = [];
+    for (const char of text) ends.push((ends.at(-1) ?? 0) + char.length);
+    return ends.slice(0, -1);
+  };
+  const cases = STREAMS.flatMap(([what, text]) => places(text).map((at) => [what, at, text] as const));
+
+  it('are hundreds', () => {
+    expect(cases.length).toBeGreaterThan(700);
+  });
+
+  it.each(STREAMS)('%s reads the same, cut at every place', (_, text) => {
+    const whole = plain(read([text]));
+    for (const at of places(text))
+      expect(plain(read([text.slice(0, at), text.slice(at)])), `cut at ${at}`).toEqual(whole);
+  });
+
+  it.each(STREAMS)('%s that ends at any place keeps what was written', (_, text) => {
+    for (const at of places(text)) {
+      const begun = text.slice(0, at);
+      for (const cut of [false, true]) {
+        const { content, calls, errors } = read([begun], cut);
+        const kept = content + calls.map((each) => each.name + each.arguments).join('');
+        // Words that are not the format's: they are somewhere, as content, as a name, or in arguments.
+        const words = begun.replace(/<\/?[a-z_]*(=[^>\n]*>?)?>?/g, ' ').match(/[A-Za-z\u00c0-\uffff]{3,}/g) ?? [];
+        for (const word of words) {
+          if (/^(tool|call|func|para|name|arguments)/.test(word) || begun.endsWith(word)) continue;
+          expect(kept, `${begun} (${cut})`).toContain(word);
+        }
+        // What came of it parses, unless the answer was cut within it, which is told.
+        for (const each of calls.slice(0, cut ? -1 : undefined)) expect(() => JSON.parse(each.arguments)).not.toThrow();
+        const isWhole = !begun.includes('<tool_call>') || calls.length > 0 || content.includes('<tool_call>');
+        expect(isWhole || errors.length > 0, begun).toBe(true);
+      }
+    }
+  });
+});

@@ -302,5 +302,6 @@ export const errorTitles: Record<QwenErrorCode, string> = {
   'no-vision': 'This model cannot see images',
   'bad-image': 'This is not an image that can be read',
   'bad-video': 'This is not a video that can be played here',
+  'no-grammar': 'The answer’s format cannot be kept to here',
   disposed: 'The model has been unloaded',
 };
