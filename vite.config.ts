@@ -1,4 +1,5 @@
 import { defineConfig, type UserConfig } from 'vite';
+import { contentSecurityPolicy } from './tools/content-security-policy.ts';
 import { shipModels } from './tools/ship-model.ts';
 import { copyBuiltWorkers, hideSourceMapWords, referToBuiltWorkers, stripShaders } from './tools/vite-plugins.ts';
 
@@ -14,7 +15,12 @@ export default defineConfig(({ mode }): UserConfig => {
   }
   return {
     base: './',
-    plugins: [stripShaders(), copyBuiltWorkers('dist/lib'), shipModels(['tiny.gguf', 'tiny-mmproj.gguf'])],
+    plugins: [
+      stripShaders(),
+      copyBuiltWorkers('dist/lib'),
+      shipModels(['tiny.gguf', 'tiny-mmproj.gguf']),
+      contentSecurityPolicy(),
+    ],
     build: { outDir: 'dist/demo', target: TARGET },
   };
 });

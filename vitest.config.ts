@@ -21,7 +21,7 @@ const projects: TestProjectConfiguration[] = [];
 projects.push({
   test: {
     name: 'node',
-    include: ['src/**/*.test.ts', 'tools/**/*.test.ts'],
+    include: ['{src,demo,tools}/**/*.test.ts'],
     exclude: [GPU_TESTS, BROWSER_TESTS],
     testTimeout: 60_000,
   },

@@ -9,6 +9,9 @@ import type { AnswerFigures, ExpertMapEvents, QwenChat, QwenChatEvents } from '.
 import { isTower } from '../src/weights/tower-name.ts';
 import { type Choice, fromFiles } from './choice.ts';
 import '../src/ui/qwen-chat.ts';
+import './conversations/files-panel.ts';
+import { ConversationKeeper } from './conversations/keeper.ts';
+import './conversations/list.ts';
 import { type Device, examineDevice } from './device.ts';
 import { PageElement } from './element.ts';
 import { fileName } from './file-name.ts';
@@ -21,7 +24,7 @@ import './storage-panel.ts';
 import { strings } from './strings.ts';
 import { tools } from './tools.ts';
 
-type Panel = 'menu' | 'models' | 'storage';
+type Panel = 'menu' | 'models' | 'storage' | 'conversations';
 
 /** Narrower than this, the left column is a drawer. The style sheet knows the same width. */
 const narrow = matchMedia('(width < 52rem)');
@@ -53,6 +56,11 @@ export class DemoPage extends PageElement {
   @query('qwen-chat') private readonly chat?: QwenChat;
   @query('dialog') private readonly dialog?: HTMLDialogElement;
 
+  private readonly keeper = new ConversationKeeper(
+    this,
+    () => this.chat,
+    () => this.modelName,
+  );
   private readonly parameters = new URLSearchParams(location.search);
   private figuresTimer?: ReturnType<typeof setInterval>;
 
@@ -88,7 +96,14 @@ export class DemoPage extends PageElement {
           <h1 class="hidden-but-spoken">${strings.title}</h1>
           <button class="status-line" title=${strings.showStatistics} aria-expanded=${this.statistics} aria-controls="statistics-panel"
             @click=${this.toggleStatistics}>${this.statusLine()}${icons.chevron}</button>
+          ${
+            narrow.matches
+              ? html`<button class="icon-button end" title=${strings.newChat} aria-label=${strings.newChat} @click=${this.newChat}>
+                  ${icons.plus}</button>`
+              : nothing
+          }
         </header>
+        ${this.keepingProblem()}
         <div id="statistics-panel" class="panel" ?hidden=${!this.statistics && !this.arriving} role="region"
           aria-label=${this.statistics ? strings.statistics : strings.arriving} tabindex="0">
           ${
@@ -111,7 +126,7 @@ export class DemoPage extends PageElement {
     return html`
       <qwen-chat manual .tools=${this.toolsAllowed ? tools : []} .contextLength=${context > 0 ? context : undefined}
         @qwen-load-progress=${this.onProgress} @qwen-ready=${this.onReady} @qwen-error=${this.onError}
-        @qwen-message=${this.onMessage}>
+        @qwen-message=${this.onMessage} @qwen-clear=${() => this.keeper.cleared()}>
         ${
           this.model === embeddedModel.url
             ? html`<div slot="empty" class="welcome">
@@ -165,6 +180,9 @@ export class DemoPage extends PageElement {
     return html`
       <p class="brand">${strings.title}</p>
       <button class="side-button" @click=${this.newChat}>${icons.plus}<span>${strings.newChat}</span></button>
+      <demo-conversations .keeper=${this.keeper} .list=${this.keeper.list} .current=${this.keeper.current?.id}
+        .removed=${this.keeper.removed} @opened-conversation=${() => this.dialog?.close()}></demo-conversations>
+      <button class="side-button" @click=${() => this.open('conversations')}>${pageIcons.chats}<span>${strings.filesOfConversations}</span></button>
       <nav aria-label=${strings.models}>
         ${whole.length > 0 ? html`<h2>${strings.onThisDevice}</h2>` : nothing}
         <ul class="plain">
@@ -194,7 +212,12 @@ export class DemoPage extends PageElement {
   }
 
   private panelTitle(): string {
-    const titles = { menu: strings.menu, models: strings.modelsTitle, storage: strings.storageTitle };
+    const titles = {
+      menu: strings.menu,
+      models: strings.modelsTitle,
+      storage: strings.storageTitle,
+      conversations: strings.conversations,
+    };
     return this.panel ? titles[this.panel] : '';
   }
 
@@ -202,6 +225,7 @@ export class DemoPage extends PageElement {
     const contents = {
       menu: () => html`<div class="sidebar">${this.sidebar()}</div>`,
       models: () => html`<demo-models .device=${this.device} @choose=${this.onChoose}></demo-models>`,
+      conversations: () => html`<demo-conversation-files .keeper=${this.keeper}></demo-conversation-files>`,
       storage:
         () => html`<demo-storage .files=${this.stored} .freeBytes=${this.device?.freeStorageBytes} .error=${this.storeError}
         @stored-changed=${this.lookAround}></demo-storage>`,
@@ -260,6 +284,7 @@ export class DemoPage extends PageElement {
   private async start(): Promise<void> {
     await this.lookAround();
     await this.updateComplete;
+    await this.keeper.restore();
     if (this.device?.webgpu !== 'ok') return;
     const model = this.parameters.get('model');
     this.load(model ? { model, tower: this.parameters.get('mmproj') || undefined } : this.embedded);
@@ -330,9 +355,20 @@ export class DemoPage extends PageElement {
     history.replaceState(null, '', query ? `?${query}` : location.pathname);
   }
 
+  /** What is said is not kept: the reader should know before the page is closed. */
+  private keepingProblem(): TemplateResult | typeof nothing {
+    const { problem } = this.keeper;
+    if (!problem) return nothing;
+    const text = problem === 'full' ? strings.keepingFailed.full : strings.keepingFailed.failed(problem.reason);
+    return html`
+      <div class="notice banner" role="alert"><span class="banner-text">${text}</span>
+        ${problem === 'full' ? html`<button class="button" @click=${() => this.open('storage')}>${strings.storage}</button>` : nothing}
+      </div>`;
+  }
+
   private newChat = (): void => {
     this.dialog?.close();
-    this.chat?.clear();
+    void this.keeper.begin();
   };
 
   private setTheme(theme: Settings['theme']): void {
@@ -388,6 +424,7 @@ export class DemoPage extends PageElement {
     if (detail.figures) this.figures = detail.figures;
     this.answering = detail.message.role === 'user';
     void this.readFigures();
+    void this.keeper.save();
   };
 
   private onExperts = ({ detail }: CustomEvent<ExpertMapEvents['qwen-experts']>): void => {
@@ -400,6 +437,7 @@ export class DemoPage extends PageElement {
   private onError = ({ detail }: CustomEvent<QwenChatEvents['qwen-error']>): void => {
     if (detail.during === 'load') this.status = { kind: 'failed' };
     else this.answering = false;
+    void this.keeper.save();
     void this.lookAround();
   };
 

@@ -16,6 +16,40 @@ export const strings = {
   theme: 'Colours',
   themes: { light: 'Light', dark: 'Dark', system: 'System' },
 
+  // Conversations
+  conversations: 'Conversations',
+  searchConversations: 'Search conversations',
+  noneFound: 'Nothing found.',
+  noConversations: 'Conversations are kept here, on this device.',
+  untitled: 'New conversation',
+  copyOfTitle: (title: string) => `${title} (from another tab)`,
+  moreFor: (title: string) => `Rename, save or delete ${title}`,
+  rename: 'Rename',
+  newTitle: 'New title',
+  saveMarkdown: 'Save as Markdown',
+  saveJson: 'Save as JSON',
+  deletedConversation: (title: string) => `“${title}” is deleted.`,
+  undo: 'Undo',
+  filesOfConversations: 'Save or open conversations…',
+  saveAllMarkdown: 'Save all as Markdown',
+  saveAllJson: 'Save all as JSON',
+  saveAllHint:
+    'JSON gives back everything, with pictures and other branches. Markdown is for reading, and can be opened here again too.',
+  openConversations: 'Open files…',
+  openConversationsHint: 'JSON or Markdown that was saved here. What is open and kept already stays.',
+  opened: (count: number) => `${count} ${count === 1 ? 'conversation is' : 'conversations are'} here now.`,
+  notConversations: (name: string) => `${name} holds no conversations that were saved here.`,
+  damagedFile: (name: string) => `${name} is damaged, or was changed: it cannot be read.`,
+  newerFile: (name: string) => `${name} was written by a newer version of this page. Reload the page to get it.`,
+  keepingFailed: {
+    full: 'There is no room left on this device to keep this conversation. It stays here until you close the page: save it to a file, or delete models or conversations.',
+    failed: (reason: string) =>
+      `This browser does not keep conversations here (${reason}). This one stays until you close the page: save it to a file if you need it.`,
+  },
+  speakers: { user: 'You', assistant: 'Answer', tool: 'Result of a tool' },
+  thoughts: 'Thoughts',
+  unnamedMedia: 'Attachment',
+
   // Status line
   noModel: 'No model',
   loading: (name: string, percent?: number) => `Loading ${name}${percent === undefined ? '' : ` · ${percent} %`}`,

@@ -26,7 +26,7 @@ export class LoadProgressView extends ChatPart {
         <div class="bar ${measured ? '' : 'bar-unmeasured'}" role="progressbar" aria-label=${strings.progress}
           aria-valuemin="0" aria-valuemax="100" aria-valuenow=${measured ? percent : nothing}
           aria-valuetext=${this.phase()}>
-          <div style=${measured ? `inline-size: ${((fraction ?? 0) * 100).toFixed(2)}%` : nothing}></div>
+          <div .style=${measured ? `inline-size: ${((fraction ?? 0) * 100).toFixed(2)}%` : ''}></div>
         </div>
         <div class="loading-row">
           <div class="quiet">

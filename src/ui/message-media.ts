@@ -21,7 +21,7 @@ export function messageMedia(turn: UserTurn, open: (index: number) => void): Tem
           index,
         ) => html`<li><button type="button" class="media-open" part="medium" title=${title(attachment)}
           aria-label=${strings.openLarge(title(attachment))} @click=${() => open(index)}>
-          <qwen-thumbnail style="aspect-ratio: ${shape(attachment)}" .attachment=${attachment}></qwen-thumbnail></button></li>`,
+          <qwen-thumbnail .style=${`aspect-ratio: ${shape(attachment)}`} .attachment=${attachment}></qwen-thumbnail></button></li>`,
       )}
     </ul>
     ${unseen ? html`<p class="quiet media-note">${strings.unseen}</p>` : nothing}`;

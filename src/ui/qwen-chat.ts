@@ -46,6 +46,8 @@ export interface QwenChatEvents {
   'qwen-ready': { engine: ChatEngine; info: ModelInfo };
   /** A message was sent, or an answer ended; an answer comes with its figures. */
   'qwen-message': { message: ChatMessage; figures?: AnswerFigures };
+  /** The conversation was emptied: what is said next begins another. */
+  'qwen-clear': undefined;
   /** Loading or an answer failed; the element shows the error already. */
   'qwen-error': { error: unknown; during: 'load' | 'answer' };
 }
@@ -166,6 +168,7 @@ export class QwenChat extends LitElement {
   clear(): void {
     this.endEdit();
     this.conversation.clear();
+    this.emit('qwen-clear', undefined);
     this.focus();
   }
 
