@@ -4,7 +4,8 @@ import { expect, type Locator, type Page } from 'playwright/test';
 import { expectAccessible } from './accessible.ts';
 import { picture, thumbnails } from './attach.ts';
 import { answers, composer, openPanel } from './demo-page.ts';
-import { askScripted, openScripted, test, giveScripts } from './scripted-page.ts';
+import { test } from './policy.ts';
+import { askScripted, giveScripts, openScripted } from './scripted-page.ts';
 
 const list = (page: Page): Locator => page.getByRole('navigation', { name: 'Conversations' });
 const entry = (page: Page, title: string): Locator => list(page).getByRole('button', { name: title, exact: true });

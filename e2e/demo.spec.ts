@@ -1,7 +1,8 @@
 /** What one does on the demo page with a model that answers: files, stopping, asking again, copying, keys, storage. */
-import { expect, type Page, test } from 'playwright/test';
+import { expect, type Page } from 'playwright/test';
 import { startTestServer, type TestServer } from '../tools/test-server.ts';
 import { answers, chatABit, composer, expectReady, openDemo, openPanel, statusLine, thinkingOff } from './demo-page.ts';
+import { test } from './policy.ts';
 import { talkativeModel } from './talkative-model.ts';
 
 const { bytes } = await talkativeModel();

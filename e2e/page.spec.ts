@@ -1,6 +1,7 @@
 /** The page around the chat: its panels, and what it says where models cannot run. What a model answers is tested elsewhere. */
-import { expect, type Page, test } from 'playwright/test';
+import { expect, type Page } from 'playwright/test';
 import { expectAccessible } from './accessible.ts';
+import { test } from './policy.ts';
 
 const READY = 'The tiny model is ready';
 

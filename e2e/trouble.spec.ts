@@ -1,7 +1,7 @@
 /** What can go wrong with a file, a server, the store or the device: the page says what and what to do, and goes on. */
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { expect, type Page, test } from 'playwright/test';
+import { expect, type Page } from 'playwright/test';
 import { writeGguf } from '../tools/gguf-writer.ts';
 import { type Behaviour, startTestServer, type TestServer } from '../tools/test-server.ts';
 import {
@@ -15,6 +15,7 @@ import {
   statusLine,
   watchProgress,
 } from './demo-page.ts';
+import { test } from './policy.ts';
 import { talkativeModel } from './talkative-model.ts';
 
 const { bytes: good } = await talkativeModel();
