@@ -1,32 +1,57 @@
 import { defineConfig, type UserConfig } from 'vite';
+import { builtFiles } from './tools/built-files.ts';
 import { contentSecurityPolicy } from './tools/content-security-policy.ts';
-import { shipModels } from './tools/ship-model.ts';
+import { shipFiles } from './tools/ship-files.ts';
 import { copyBuiltWorkers, hideSourceMapWords, referToBuiltWorkers, stripShaders } from './tools/vite-plugins.ts';
 
 /**
- * `vite` alone serves the demo from source. `tools/build.mjs` builds in three steps: `--mode worker-NAME` for each file
- * in workers/, `--mode library`, and `--mode demo`, which takes the workers from the library.
+ * `vite` alone serves the demo from source. `tools/build.mjs` builds in four steps: `--mode worker-NAME` for each file
+ * in workers/, `--mode library`, `--mode demo`, which takes the workers from the library, and `--mode service-worker`, which
+ * lists what the page is made of.
  */
-export default defineConfig(({ mode }): UserConfig => {
+export default defineConfig(async ({ mode }): Promise<UserConfig> => {
   if (mode === 'library') return library({ index: 'src/index.ts', 'qwen-chat': 'src/ui/qwen-chat.ts' });
   if (mode.startsWith('worker-')) {
     const name = mode.slice('worker-'.length);
     return library({ [name]: `workers/${name}.ts` });
   }
+  if (mode === 'service-worker') return serviceWorker();
   return {
     base: './',
-    plugins: [
-      stripShaders(),
-      copyBuiltWorkers('dist/lib'),
-      shipModels(['tiny.gguf', 'tiny-mmproj.gguf']),
-      contentSecurityPolicy(),
-    ],
-    build: { outDir: 'dist/demo', target: TARGET },
+    plugins: [stripShaders(), copyBuiltWorkers('dist/lib'), shipFiles(SHIPPED), contentSecurityPolicy()],
+    build: { outDir: PAGE, target: TARGET },
   };
 });
 
+const PAGE = 'dist/demo';
+
+/** Files of demo/ that the page refers to by their names. */
+const SHIPPED = [
+  'models/tiny.gguf',
+  'models/tiny-mmproj.gguf',
+  'manifest.webmanifest',
+  ...['icon.svg', 'icon-192.png', 'icon-512.png', 'maskable-512.png', 'apple-touch-icon.png'].map(
+    (name) => `icons/${name}`,
+  ),
+];
+
 /** Every browser with WebGPU has these; Safari 26 came last. */
 const TARGET = ['chrome113', 'firefox141', 'safari26'];
+
+/** One script that is no module, so that every browser takes it. */
+async function serviceWorker(): Promise<UserConfig> {
+  return {
+    publicDir: false,
+    define: { __BUILD__: JSON.stringify(await builtFiles(PAGE)) },
+    build: {
+      outDir: PAGE,
+      emptyOutDir: false,
+      target: TARGET,
+      lib: { entry: 'demo/offline/service-worker.ts', formats: ['iife'], name: 'serviceWorker' },
+      rolldownOptions: { output: { entryFileNames: 'service-worker.js' } },
+    },
+  };
+}
 
 function library(entries: Record<string, string>): UserConfig {
   const name = Object.keys(entries)[0];

@@ -17,6 +17,7 @@ import { PageElement } from './element.ts';
 import { fileName } from './file-name.ts';
 import './model-panel.ts';
 import { embeddedModel } from './models.ts';
+import { Updates } from './offline/updates.ts';
 import { pageIcons } from './page-icons.ts';
 import { applyTheme, readSettings, rememberAddress, rememberTower, type Settings, saveSettings } from './settings.ts';
 import './statistics-panel.ts';
@@ -61,6 +62,7 @@ export class DemoPage extends PageElement {
     () => this.chat,
     () => this.modelName,
   );
+  private readonly updates = new Updates(this);
   private readonly parameters = new URLSearchParams(location.search);
   private figuresTimer?: ReturnType<typeof setInterval>;
 
@@ -103,7 +105,7 @@ export class DemoPage extends PageElement {
               : nothing
           }
         </header>
-        ${this.keepingProblem()}
+        <div class="banners">${this.keepingProblem()}${this.newerVersion()}</div>
         <div id="statistics-panel" class="panel" ?hidden=${!this.statistics && !this.arriving} role="region"
           aria-label=${this.statistics ? strings.statistics : strings.arriving} tabindex="0">
           ${
@@ -227,7 +229,7 @@ export class DemoPage extends PageElement {
       models: () => html`<demo-models .device=${this.device} @choose=${this.onChoose}></demo-models>`,
       conversations: () => html`<demo-conversation-files .keeper=${this.keeper}></demo-conversation-files>`,
       storage:
-        () => html`<demo-storage .files=${this.stored} .freeBytes=${this.device?.freeStorageBytes} .error=${this.storeError}
+        () => html`<demo-storage .files=${this.stored} .freeBytes=${this.device?.freeStorageBytes} .offline=${this.updates.offline} .error=${this.storeError}
         @stored-changed=${this.lookAround}></demo-storage>`,
     };
     const { panel } = this;
@@ -364,6 +366,14 @@ export class DemoPage extends PageElement {
       <div class="notice banner" role="alert"><span class="banner-text">${text}</span>
         ${problem === 'full' ? html`<button class="button" @click=${() => this.open('storage')}>${strings.storage}</button>` : nothing}
       </div>`;
+  }
+
+  private newerVersion(): TemplateResult | typeof nothing {
+    if (!this.updates.newer) return nothing;
+    const reload = () => void this.keeper.save().then(() => this.updates.reload());
+    return html`
+      <div class="notice banner" role="status"><span class="banner-text">${strings.newerVersion}</span>
+        <button class="button" @click=${reload}>${strings.reload}</button></div>`;
   }
 
   private newChat = (): void => {

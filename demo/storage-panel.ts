@@ -14,6 +14,8 @@ type Stored = Pick<StoredFile, 'url' | 'store'>;
 export class StoragePanel extends PageElement {
   @property({ attribute: false }) files: readonly StoredFile[] = [];
   @property({ attribute: false }) freeBytes?: number;
+  /** The page itself is kept on this device. */
+  @property({ attribute: false }) offline = false;
   @property({ attribute: false }) error?: unknown;
   @state() private store = readSettings().store;
   /** Deleting is asked for twice: this is what was asked for once, `*` for everything. */
@@ -45,6 +47,7 @@ export class StoragePanel extends PageElement {
         <p class="quiet row-text">${this.freeBytes === undefined ? nothing : strings.storageFree(this.freeBytes)}</p>
         ${this.files.length > 1 ? this.deleteButton('*', strings.deleteAll, strings.deleteAll, this.files) : nothing}
       </div>
+      ${this.offline ? html`<p class="quiet">${strings.worksOffline}</p>` : nothing}
       ${this.storeChoice()}`;
   }
 

@@ -190,6 +190,11 @@ export const strings = {
   },
   tokens: (count: number) => `${formatNumber(count)} ${count === 1 ? 'token' : 'tokens'}`,
 
+  // Offline
+  newerVersion: 'A newer version of this page is here. What you have said stays.',
+  reload: 'Reload',
+  worksOffline: 'This page and the models stored here also work without a network.',
+
   // No WebGPU
   noWebGpu: {
     insecure: {

@@ -1,6 +1,7 @@
 /**
  * Builds `dist/lib/` (the package) and `dist/demo/` (the page): workers first, each a file without imports that any
- * bundler may copy as it is; then the library that refers to them; then its declarations; then the page.
+ * bundler may copy as it is; then the library that refers to them; then its declarations; then the page; last its service
+ * worker, which knows what the page is made of.
  */
 import { execFileSync } from 'node:child_process';
 import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -19,6 +20,7 @@ await runVite('library');
 await mergeLicenses();
 await buildTypes();
 await runVite('demo');
+await runVite('service-worker');
 await cp(join(LIB, LICENSES), join(ROOT, 'dist/demo', LICENSES));
 await reportSizes();
 

@@ -29,7 +29,7 @@ export class ConversationList extends PageElement {
     return html`
       ${
         this.list.length > 0
-          ? html`<label class="search"><span class="search-icon">${pageIcons.search}</span><input class="search-field" type="search" aria-label=${strings.searchConversations}
+          ? html`<label class="search"><span class="search-icon">${pageIcons.search}</span><input type="search" aria-label=${strings.searchConversations}
               placeholder=${strings.searchConversations} .value=${this.search} @input=${this.onSearch} @keydown=${this.onSearchKey}></label>`
           : html`<p class="quiet aside-note">${strings.noConversations}</p>`
       }
