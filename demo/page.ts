@@ -22,6 +22,7 @@ import { pageIcons } from './page-icons.ts';
 import { applyTheme, readSettings, rememberAddress, rememberTower, type Settings, saveSettings } from './settings.ts';
 import './statistics-panel.ts';
 import './storage-panel.ts';
+import { StoredWorks } from './stored-work.ts';
 import { strings } from './strings.ts';
 import { tools } from './tools.ts';
 
@@ -62,6 +63,7 @@ export class DemoPage extends PageElement {
     () => this.chat,
     () => this.modelName,
   );
+  private readonly works = new StoredWorks(this, () => this.lookAround());
   private readonly updates = new Updates(this);
   private readonly parameters = new URLSearchParams(location.search);
   private figuresTimer?: ReturnType<typeof setInterval>;
@@ -229,7 +231,7 @@ export class DemoPage extends PageElement {
       models: () => html`<demo-models .device=${this.device} @choose=${this.onChoose}></demo-models>`,
       conversations: () => html`<demo-conversation-files .keeper=${this.keeper}></demo-conversation-files>`,
       storage:
-        () => html`<demo-storage .files=${this.stored} .freeBytes=${this.device?.freeStorageBytes} .offline=${this.updates.offline} .error=${this.storeError}
+        () => html`<demo-storage .works=${this.works} .running=${this.works.all} .files=${this.stored} .freeBytes=${this.device?.freeStorageBytes} .offline=${this.updates.offline} .error=${this.storeError}
         @stored-changed=${this.lookAround}></demo-storage>`,
     };
     const { panel } = this;

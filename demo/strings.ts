@@ -140,6 +140,25 @@ export const strings = {
   storageFree: (free: number) => `The browser grants ${formatBytes(free)} more.`,
   storedWhole: (bytes: number) => formatBytes(bytes),
   storedPart: (stored: number, whole: number) => `${formatBytes(stored)} of ${formatBytes(whole)}`,
+  storedInAll: (bytes: string, files: number) => `${bytes} in ${files} files.`,
+  verify: 'Check',
+  verifyHint:
+    'Reads it through and compares it with what was written down when it was stored. What is damaged is fetched again.',
+  verifyNamed: (name: string) => `Check ${name}`,
+  resume: 'Resume',
+  resumeNamed: (name: string) => `Resume the download of ${name}`,
+  stopWork: { verify: 'Stop', download: 'Pause' },
+  stopNamed: {
+    verify: (name: string) => `Stop checking ${name}`,
+    download: (name: string) => `Pause the download of ${name}`,
+  },
+  workNamed: {
+    verify: (name: string) => `Checking ${name}`,
+    download: (name: string) => `Downloading ${name}`,
+  },
+  intact: 'Checked: all of it is as it was stored.',
+  repaired: 'Some of it was damaged. That was fetched again, and is right now.',
+  downloaded: 'All of it is here now.',
   storeChoice: 'Where models are kept',
   storeChoiceHint: 'For models that come from now on. What is stored already stays where it is.',
   stores: {

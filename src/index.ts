@@ -5,6 +5,7 @@
  */
 export type { ApiErrorBody, Creator, DetokenizeOptions, TokenizeOptions } from './api/index.ts';
 export { Engine } from './api/index.ts';
+export { downloadModel } from './api/stored.ts';
 export type * from './api/types.ts';
 export type {
   EngineStats,
@@ -19,7 +20,7 @@ export type {
   StoreKind,
 } from './engine/types.ts';
 export { QwenError, type QwenErrorCode, type QwenErrorDetails } from './errors.ts';
-export type { RememberedFiles, StoredFile } from './weights/index.ts';
+export type { RememberedFiles, StoredFile, StoreProgress, StoreWorkOptions } from './weights/index.ts';
 export {
   allowFiles,
   deleteStored,
@@ -27,4 +28,5 @@ export {
   listStored,
   rememberedFiles,
   rememberFiles,
+  verifyStored,
 } from './weights/index.ts';
