@@ -25,15 +25,22 @@ export default defineConfig(async ({ mode }): Promise<UserConfig> => {
 
 const PAGE = 'dist/demo';
 
-/** Files of demo/ that the page refers to by their names. */
-const SHIPPED = [
-  'models/tiny.gguf',
-  'models/tiny-mmproj.gguf',
-  'manifest.webmanifest',
-  ...['icon.svg', 'icon-192.png', 'icon-512.png', 'maskable-512.png', 'apple-touch-icon.png'].map(
-    (name) => `icons/${name}`,
+/** Files that the page refers to by their names. */
+const SHIPPED = {
+  'preview-page.html': 'src/ui/preview-page.html',
+  ...Object.fromEntries(
+    [
+      'models/tiny.gguf',
+      'models/tiny-mmproj.gguf',
+      'manifest.webmanifest',
+      'icons/icon.svg',
+      'icons/icon-192.png',
+      'icons/icon-512.png',
+      'icons/maskable-512.png',
+      'icons/apple-touch-icon.png',
+    ].map((path) => [path, `demo/${path}`]),
   ),
-];
+};
 
 /** Every browser with WebGPU has these; Safari 26 came last. */
 const TARGET = ['chrome113', 'firefox141', 'safari26'];

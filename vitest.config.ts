@@ -13,6 +13,16 @@ const NODE_IF_POSSIBLE = ['prefix-cache', 'full-width', 'memory-plan', 'streamin
   (name) => `src/engine/${name}.test.ts`,
 );
 
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** In the browser: the same file runs in Node as well. */
+    alsoInNode: boolean;
+  }
+}
+
+/** Tests that make their own models, by programs for Node. */
+const NODE_ONLY = ['src/engine/drafting.test.ts'];
+
 const [adapter, browser] = await Promise.all([findDawnAdapter(), findBrowser()]);
 if (f16Required() && !adapter?.f16) throw new Error(`No adapter with shader-f16 for the f16 kernels. ${F16_REMEDY}`);
 
@@ -37,6 +47,7 @@ if (adapter !== undefined) {
       // Dawn's native module belongs to one process each; threads would share it.
       pool: 'forks',
       env: adapter.env,
+      provide: { alsoInNode: false },
       testTimeout: 120_000,
       hookTimeout: 120_000,
       sequence: { groupOrder: 1 },
@@ -49,7 +60,8 @@ if (browser !== undefined) {
     test: {
       name: 'chromium',
       include: [GPU_TESTS, BROWSER_TESTS],
-      exclude: adapter === undefined ? [] : NODE_IF_POSSIBLE,
+      exclude: [...NODE_ONLY, ...(adapter === undefined ? [] : NODE_IF_POSSIBLE)],
+      provide: { alsoInNode: adapter !== undefined },
       testTimeout: 300_000,
       hookTimeout: 300_000,
       sequence: { groupOrder: 2 },

@@ -128,9 +128,9 @@ export class DemoPage extends PageElement {
   private conversation(): TemplateResult {
     const context = Number(this.parameters.get('context'));
     return html`
-      <qwen-chat manual .tools=${this.toolsAllowed ? tools : []} .contextLength=${context > 0 ? context : undefined}
+      <qwen-chat manual preview-page="./preview-page.html" .tools=${this.toolsAllowed ? tools : []} .contextLength=${context > 0 ? context : undefined}
         @qwen-load-progress=${this.onProgress} @qwen-ready=${this.onReady} @qwen-error=${this.onError}
-        @qwen-message=${this.onMessage} @qwen-clear=${() => this.keeper.cleared()}>
+        @qwen-message=${this.onMessage} @qwen-conversation-change=${this.onConversation}>
         ${
           this.model === embeddedModel.url
             ? html`<div slot="empty" class="welcome">
@@ -436,7 +436,10 @@ export class DemoPage extends PageElement {
     if (detail.figures) this.figures = detail.figures;
     this.answering = detail.message.role === 'user';
     void this.readFigures();
-    void this.keeper.save();
+  };
+
+  private onConversation = ({ detail }: CustomEvent<QwenChatEvents['qwen-conversation-change']>): void => {
+    this.keeper.changed(detail.change);
   };
 
   private onExperts = ({ detail }: CustomEvent<ExpertMapEvents['qwen-experts']>): void => {
@@ -449,7 +452,6 @@ export class DemoPage extends PageElement {
   private onError = ({ detail }: CustomEvent<QwenChatEvents['qwen-error']>): void => {
     if (detail.during === 'load') this.status = { kind: 'failed' };
     else this.answering = false;
-    void this.keeper.save();
     void this.lookAround();
   };
 

@@ -157,6 +157,6 @@ export async function askABit(page: Page, text: string): Promise<Locator> {
   await page.keyboard.press('Enter');
   await expect(answer.locator('qwen-markdown'), 'the first words').not.toBeEmpty();
   await page.keyboard.press('Escape');
-  await expect(page.getByRole('button', { name: 'Answer again' })).toBeVisible();
+  await expect(answer.getByRole('button', { name: 'Answer again' })).toBeVisible();
   return answer.locator('qwen-markdown');
 }

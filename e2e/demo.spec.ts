@@ -124,7 +124,7 @@ test('a conversation can be led by keyboard alone', async ({ page }) => {
   await page.keyboard.press('Escape');
   await expect(answers(page).getByText('Stopped.')).toBeVisible();
   await page.keyboard.press('Shift+Tab');
-  await expect(page.getByRole('button', { name: 'Answer again' })).toBeFocused();
+  await expect(page.getByRole('button', { name: 'Remove this message' }).last()).toBeFocused();
 
   // The panels: opened, closed, and the focus back where it was.
   const storage = page.locator('.sidebar').getByRole('button', { name: /^Storage/ });

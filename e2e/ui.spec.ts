@@ -1,36 +1,16 @@
 /** The chat element alone, with a scripted double in place of the engine: nothing here needs a model or a GPU. */
 import { expect, type Page, test } from 'playwright/test';
-import type { QwenChat } from '../src/ui/qwen-chat.ts';
+import type { QwenChat, QwenChatEvents } from '../src/ui/qwen-chat.ts';
 import { expectAccessible, OF_PAGES } from './accessible.ts';
-import { type Script, scriptedEngine } from './scripted-engine.ts';
+import { ask, composer, open, said } from './chat-alone.ts';
+
+const full = { error: { code: 'context-overflow', message: '40,000 tokens do not fit into 32,768.' } };
 
 const answer = [
   'A **hash table** keeps pairs. See [more](https://more.example/).\n\n## Steps\n\n1. hash\n2. look\n\n',
   '```python\ndef put(key, value):\n    buckets[hash(key) % len(buckets)].append((key, value))  # a line that is too long for a phone\n```\n\n',
   '| Operation | Average |\n|---|--:|\n| lookup | O(1) |\n\nDone.',
 ].join('');
-
-/** Text in the conversation itself; the live region repeats it for screen readers. */
-const said = (page: Page, text: string) => page.getByRole('log').getByText(text, { exact: true });
-const composer = (page: Page) => page.getByRole('textbox', { name: 'Message' });
-
-/** Opens the element with an engine that answers by these scripts, or with none. */
-async function open(page: Page, ...scripts: Script[]): Promise<void> {
-  await page.goto('/e2e/ui.html');
-  await page.waitForFunction(() => customElements.get('qwen-chat') !== undefined);
-  await page.addScriptTag({ content: `window.scriptedEngine = ${scriptedEngine.toString()}` });
-  if (scripts.length === 0) return;
-  await page.evaluate((given) => {
-    const { scriptedEngine: make } = window as unknown as { scriptedEngine: typeof scriptedEngine };
-    (document.querySelector('qwen-chat') as QwenChat).engine = make(...given);
-  }, scripts);
-  await expect(page.getByText('Qwen3.5-9B is ready', { exact: true })).toBeVisible();
-}
-
-async function ask(page: Page, text: string): Promise<void> {
-  await composer(page).fill(text);
-  await composer(page).press('Enter');
-}
 
 test('an answer streams as Markdown, with thinking folded above it', async ({ page }) => {
   await open(page, { think: 'First **think**.', say: answer });
@@ -130,8 +110,18 @@ test('everything can be done by keyboard', async ({ page }) => {
   await expect(said(page, 'Second answer.')).toBeVisible();
   await expect(page.locator('.bubble')).toHaveText(['Three']);
   await expect(said(page, 'First answer.')).toHaveCount(0);
-  await page.keyboard.press('Shift+Tab');
-  await expect(page.getByRole('button', { name: 'Answer again' })).toBeFocused();
+  // and the answer's buttons, and the way back to the first branch, are reached with Tab
+  for (const name of ['Remove this message', 'Figures of this answer', 'Answer again']) {
+    await page.keyboard.press('Shift+Tab');
+    await expect(page.getByRole('button', { name }).last()).toBeFocused();
+  }
+  await page.getByRole('button', { name: 'Previous branch' }).focus();
+  await page.keyboard.press('Enter');
+  await expect(said(page, 'First answer.')).toBeVisible();
+  await expect(page.getByRole('button', { name: 'Previous branch' })).toBeFocused();
+  await page.keyboard.press('Tab');
+  await page.keyboard.press('Enter');
+  await expect(said(page, 'Second answer.')).toBeVisible();
 });
 
 test('Enter that ends an input method’s word does not send', async ({ page }) => {
@@ -177,12 +167,76 @@ test('an error stands where it happened and can be tried again', async ({ page }
 });
 
 test('a conversation that outgrows the context says so and offers a way on', async ({ page }) => {
-  await open(page, { error: { code: 'context-overflow', message: '40,000 tokens do not fit into 32,768.' } });
+  await open(page, full);
   await ask(page, 'A very long story');
   await expect(page.getByRole('alert')).toContainText('no longer fits');
   await page.getByRole('alert').getByRole('button', { name: 'New chat' }).click();
   await expect(page.locator('.bubble')).toHaveCount(0);
 });
+
+test('in a full context the earliest messages are left out when the reader says so, and shown as such', async ({
+  page,
+}) => {
+  await open(page, { say: 'First answer.' }, full, { say: 'Second answer.' });
+  await ask(page, 'One');
+  await expect(said(page, 'First answer.')).toBeVisible();
+  await ask(page, 'Two');
+  await page.getByRole('alert').getByRole('button', { name: 'Leave out the earliest messages' }).click();
+  await expect(said(page, 'Second answer.')).toBeVisible();
+  await expect(page.getByRole('note')).toContainText('not told what stands above this line');
+  await expect(page.locator('qwen-message[forgotten]')).toHaveCount(2);
+  await page.getByRole('button', { name: 'Tell it everything again' }).click();
+  await expect(page.getByRole('note')).toHaveCount(0);
+});
+
+test('branches, a cut answer, removal: done on the page, told by events, and restored elsewhere', async ({ page }) => {
+  await open(page, { think: 'Hm.', say: 'First answer.' }, { say: 'It is', finish: 'length' }, { say: ' done.' });
+  await page.evaluate(() => {
+    const changes: string[] = [];
+    Object.assign(window, { changes });
+    document.addEventListener('qwen-conversation-change', (event) => {
+      const { change } = (event as CustomEvent<QwenChatEvents['qwen-conversation-change']>).detail;
+      if (change !== 'growing') changes.push(change);
+    });
+  });
+  await ask(page, 'One');
+  await page.getByRole('button', { name: 'Answer again' }).click();
+  await page.getByRole('button', { name: 'Continue' }).click();
+  await expect(said(page, 'It is done.')).toBeVisible();
+  await page.getByRole('button', { name: 'Edit message' }).click();
+  await expect(composer(page)).toHaveValue('One');
+  await composer(page).fill('Two');
+  await composer(page).press('Enter');
+  await expect(said(page, 'done.')).toBeVisible();
+  await page.getByRole('button', { name: 'Previous branch' }).click();
+  await expect(said(page, 'It is done.')).toBeVisible();
+  await page.getByRole('button', { name: 'Remove this message' }).last().click();
+  await expect(said(page, 'First answer.')).toBeVisible();
+  await page.getByRole('button', { name: 'Undo' }).click();
+  await expect(said(page, 'It is done.')).toBeVisible();
+  const restored = await page.evaluate(() => {
+    const first = document.querySelector('qwen-chat') as QwenChat;
+    const second = document.createElement('qwen-chat');
+    second.conversation = structuredClone(first.conversation);
+    first.replaceWith(second);
+    return {
+      same: JSON.stringify(second.conversation) === JSON.stringify(first.conversation),
+      changes: window.changes,
+    };
+  });
+  expect(restored.same).toBe(true);
+  const told = ['message', 'answer', 'answer', 'answer', 'message', 'answer', 'branch', 'remove', 'remove'];
+  expect(restored.changes).toEqual(told);
+  await expect(said(page, 'It is done.')).toBeVisible();
+  await expect(page.getByRole('img', { name: 'Branch 2 of 2' })).toBeVisible();
+  await expect(page.getByRole('img', { name: 'Branch 1 of 2' })).toBeVisible();
+});
+
+declare global {
+  interface Window {
+    changes: string[];
+  }
+}
 
 test('the reader who scrolled up stays there; the one at the end follows', async ({ page }) => {
   const lines = Array.from({ length: 120 }, (_, i) => `Line ${i}.`).join('\n\n');
@@ -283,6 +337,41 @@ const states: Record<string, (page: Page) => Promise<void>> = {
     await expect(page.getByRole('button', { name: 'Answer again' })).toBeVisible();
     await page.getByText('Thought for').click();
     await page.getByRole('button', { name: 'Statistics' }).click();
+  },
+  'with formulas and a preview': async (page) => {
+    await open(page, {
+      say: 'So $x$ is\n\n$$\n\\frac{-b \\pm \\sqrt{b^2-4ac}}{2a} + \\frac{-b \\pm \\sqrt{b^2-4ac}}{2a}\n$$\n\n- [x] done\n\n```html\n<h1>Hi</h1>\n```',
+    });
+    await ask(page, 'Show me');
+    await page.getByRole('button', { name: 'Figures of this answer' }).click();
+    await page.getByRole('button', { name: 'Preview', exact: true }).click();
+    await expect(page.locator('math[display=block]')).toBeVisible();
+    await expect(page.locator('qwen-code-preview iframe')).toBeVisible();
+  },
+  'with branches, in a full context': async (page) => {
+    await open(
+      page,
+      { say: 'One.' },
+      { say: 'Cut', finish: 'length' },
+      full,
+      { say: 'Three.' },
+      { say: 'Four', finish: 'length' },
+      full,
+    );
+    await ask(page, 'First');
+    await page.getByRole('button', { name: 'Answer again' }).click();
+    await expect(page.getByRole('button', { name: 'Continue' })).toBeVisible();
+    await ask(page, 'Second');
+    await page.getByRole('button', { name: 'Leave out the earliest messages' }).click();
+    await expect(said(page, 'Three.')).toBeVisible();
+    await page.getByRole('button', { name: 'Answer again' }).last().click();
+    await expect(page.getByRole('button', { name: 'Continue' })).toBeVisible();
+    await ask(page, 'Third');
+    await expect(page.getByRole('alert')).toBeVisible();
+    await page.getByRole('button', { name: 'Edit message' }).first().click();
+    await page.getByRole('button', { name: 'Remove this message' }).last().click();
+    await expect(page.getByRole('button', { name: 'Undo' })).toBeVisible();
+    await page.keyboard.press('ArrowUp');
   },
   'while answering': async (page) => {
     await open(page, { say: 'It begins', hang: true });

@@ -49,10 +49,10 @@ test('a picture is counted before it is sent, read once, and remembered for the 
   await askABit(page, 'And what colour has it?');
   await expect(mediaFigure(page)).toHaveText(`${PICTURE_TOKENS} tokens, from memory`);
   expect(await visionRuns(page)).toBe(1);
-  await page.getByRole('button', { name: 'Answer again' }).click();
+  await page.getByRole('button', { name: 'Answer again' }).last().click();
   await expect(page.getByRole('button', { name: 'Stop' })).toBeVisible();
   await page.keyboard.press('Escape');
-  await expect(page.getByRole('button', { name: 'Answer again' })).toBeVisible();
+  await expect(page.getByRole('button', { name: 'Answer again' }).last()).toBeVisible();
   expect(await visionRuns(page)).toBe(1);
 });
 

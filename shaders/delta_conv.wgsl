@@ -1,14 +1,14 @@
 // Gated DeltaNet, before the recurrence: causal convolution, SiLU, L2 norms and gates.
-//   c[t, ch] = silu(Σ_{j=0..3} w[ch, j] · qkv[t − 3 + j, ch]), rows before the pass from conv_state
+//   c[t, ch] = silu(Σ_{j=0..3} w[ch, j] · qkv[t − 3 + j, ch]), rows before the pass from conv_state[step.state]
 //   q and k heads: c / sqrt(Σ c² + eps), q also · 1/sqrt(D); v heads: as is
 //   gates[t, h] = (α, β) = (exp(a_h · softplus(alpha[t, h] + dt_h)), sigmoid(beta[t, h]))
-//   qkv [T, C] f32, C = (2·Hk + Hv)·D: q heads, k heads, v heads · conv_state [3, C] f32, oldest first
+//   qkv [T, C] f32, C = (2·Hk + Hv)·D: q heads, k heads, v heads · conv_state [states, 3, C] f32, oldest first
 //   y [T, C] f32 · gates [T, Hv] vec2f
 //   workgroup: one head of one t, D / 4 lanes, one vec4 each; grid: (2·Hk + Hv, T)
 //   source: qwen35.md §2.2, steps 2, 3 and 5
 import package::lib::activations::{sigmoid, silu, softplus};
 import package::lib::reduce::workgroup_sum;
-import package::lib::step::halted;
+import package::lib::step::{halted, step};
 import constants::LANES;
 
 struct Params {
@@ -46,7 +46,7 @@ fn main(
   for (var j = 0u; j < 4u; j++) {
     var input: vec4f;
     if (t + j < 3u) {
-      input = conv_state[(t + j) * row + at];
+      input = conv_state[(3u * step.state + t + j) * row + at];
     } else {
       input = qkv[(t + j - 3u) * row + at];
     }

@@ -1,23 +1,23 @@
 import { readFile } from 'node:fs/promises';
 import type { Plugin } from 'vite';
 
-const FOLDER = 'demo';
-
-/** Puts files of demo/ beside the page, at the same path and under their own names: built in, and served in development. */
-export function shipFiles(paths: readonly string[]): Plugin {
+/**
+ * Puts files beside the page under their own names: built in, and served in development.
+ * @param files path beside the page, and where the file is
+ */
+export function shipFiles(files: Readonly<Record<string, string>>): Plugin {
   return {
     name: 'ship-files',
     async generateBundle() {
-      for (const path of paths) {
-        const source = await readFile(new URL(`../${FOLDER}/${path}`, import.meta.url));
-        this.emitFile({ type: 'asset', fileName: path, source });
+      for (const [fileName, path] of Object.entries(files)) {
+        this.emitFile({ type: 'asset', fileName, source: await readFile(new URL(`../${path}`, import.meta.url)) });
       }
     },
     configureServer({ middlewares }) {
       middlewares.use((request, _response, next) => {
-        const path = request.url?.split('?')[0];
+        const path = files[request.url?.split('?')[0].slice(1) ?? ''];
         // Vite itself serves the file then, ranges and all.
-        if (paths.some((each) => path === `/${each}`)) request.url = `/${FOLDER}${path}`;
+        if (path) request.url = `/${path}`;
         next();
       });
     },

@@ -1,12 +1,10 @@
 /** Keeps what is said in the chat: saves it as it grows, and brings back what was open in this tab. */
 import type { ReactiveController, ReactiveControllerHost } from 'lit';
 import { messageOf } from '../../src/errors.ts';
-import type { QwenChat } from '../../src/ui/qwen-chat.ts';
+import type { ConversationChange, QwenChat } from '../../src/ui/qwen-chat.ts';
 import type { FiledConversation } from './file.ts';
 import { type ConversationContent, ConversationStore, type ConversationSummary } from './store.ts';
 
-/** How often a growing answer is saved: a crash loses no more. */
-const SAVE_EVERY_MS = 1000;
 /** How long a deletion can be undone. */
 const UNDO_MS = 30_000;
 /** Of this tab: another one shows another conversation. */
@@ -28,7 +26,6 @@ export class ConversationKeeper implements ReactiveController {
   problem?: 'full' | { reason: string };
 
   private store?: ConversationStore;
-  private timer?: ReturnType<typeof setInterval>;
   private undoTimer?: ReturnType<typeof setTimeout>;
   private shown: Shown = { saved: '' };
   private saving: Promise<void> = Promise.resolve();
@@ -54,14 +51,12 @@ export class ConversationKeeper implements ReactiveController {
       this.problem = { reason: messageOf(error) };
       return;
     }
-    this.timer = setInterval(() => this.chat()?.busy && void this.save(), SAVE_EVERY_MS);
     document.addEventListener('visibilitychange', this.onHidden);
     window.addEventListener('pagehide', this.onHidden);
     void this.attempt(() => this.store?.purge());
   }
 
   hostDisconnected(): void {
-    clearInterval(this.timer);
     clearTimeout(this.undoTimer);
     document.removeEventListener('visibilitychange', this.onHidden);
     window.removeEventListener('pagehide', this.onHidden);
@@ -95,9 +90,10 @@ export class ConversationKeeper implements ReactiveController {
     this.chat()?.clear();
   }
 
-  /** The chat was emptied, by whatever button. */
-  cleared(): void {
-    if (contentOf(this.chat()).messages.length === 0) this.show({ saved: '' });
+  /** The conversation in the chat is another than before: more was said, or another one begins. */
+  changed(change: ConversationChange): void {
+    if (change === 'clear') this.show({ saved: '' });
+    else void this.save();
   }
 
   /** Saves what is new. One after the other: each save knows the revision of the one before. */
@@ -214,11 +210,17 @@ export class ConversationKeeper implements ReactiveController {
 }
 
 function contentOf(chat: QwenChat | undefined): ConversationContent {
-  return { messages: chat?.messages ?? [] };
+  return { messages: chat?.messages ?? [], tree: chat?.conversation };
 }
 
-function putContent(chat: QwenChat, { messages }: ConversationContent): void {
-  chat.messages = [...messages];
+function putContent(chat: QwenChat, { messages, tree }: ConversationContent): void {
+  try {
+    // The element checks it: a file may hold anything.
+    if (tree) chat.conversation = tree as QwenChat['conversation'];
+    else chat.messages = [...messages];
+  } catch {
+    chat.messages = [...messages];
+  }
 }
 
 /** Differs when anything was said; of pictures it knows whether they are the same. */

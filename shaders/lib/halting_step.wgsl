@@ -3,7 +3,7 @@ struct HaltingStep {
   position: u32,
   tokens: u32,
   halt: atomic<u32>,
-  unused: u32,
+  state: u32,
 }
 
 @group(0) @binding(0) var<storage, read_write> halting_step: HaltingStep;

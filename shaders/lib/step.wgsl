@@ -7,7 +7,9 @@ struct Step {
   tokens: u32,
   // 0, or 1 + the layer that wants an expert which is in no slot: what follows is left undone until it is there.
   halt: u32,
-  unused: u32,
+  // Of the DeltaNet layers' states, the one that this pass goes on from: 0 is the state after all that was read so far, k the
+  // state k tokens before, where the last pass kept it.
+  state: u32,
 }
 
 @group(0) @binding(0) var<storage, read> step: Step;

@@ -19,6 +19,8 @@ export interface Job {
   readonly generate: GenerateOptions;
   /** The answer begins with reasoning. */
   readonly thinking: boolean;
+  /** It goes on from reasoning that is in the prompt. */
+  readonly resumed: boolean;
   readonly stops: readonly string[];
   /** Calls are looked for in the answer. */
   readonly tools?: ToolUse;
@@ -63,7 +65,7 @@ export async function* answer(
   const { promptIds, generate } = job;
   const reusedBefore = model.stats().reusedTokens;
   const detokenizer = new Detokenizer(tokenizer, { special: false });
-  const splitter = new ReasoningSplitter(job.thinking);
+  const splitter = new ReasoningSplitter(job.thinking, job.resumed);
   const reader = job.tools && new ToolCallParser(job.tools.schemas);
   const stops = new StopStrings(job.stops);
   let completionTokens = 0;

@@ -14,7 +14,7 @@ import type {
 } from '../engine/types.ts';
 import { abortable, QwenError, throwIfAborted } from '../errors.ts';
 import { MediaLoader, NO_VIDEOS, type PreparedImage } from '../media/index.ts';
-import { ChatTemplate, decode, isGreedy, samplingSettings, Tokenizer } from '../text/index.ts';
+import { ChatTemplate, decode, isGreedy, samplingSettings, Tokenizer, type UnfinishedAnswer } from '../text/index.ts';
 import type { GgufMetadata } from '../weights/types.ts';
 import { answer, type Job, type Piece, type ToolUse } from './answer.ts';
 import { invalid } from './checks.ts';
@@ -232,10 +232,12 @@ export class EngineHost implements EngineService {
       ? false
       : (request.enable_thinking ?? variables.enable_thinking ?? undefined);
     this.#template ??= new ChatTemplate(metadata, tokenizer.special, model.info.name);
+    const { messages, unfinished } = splitUnfinished(request);
     const rendered = this.#template.render({
       ...variables,
       enable_thinking: enable_thinking as boolean | undefined,
-      messages: templateMessages(request.messages),
+      messages: templateMessages(messages),
+      unfinished,
       tools: tools && (request.tools ?? undefined),
     });
     const media = await this.#prepareAll(requestedMedia(request.messages), page, signal);
@@ -245,7 +247,7 @@ export class EngineHost implements EngineService {
       guard: rendered.guard,
     });
     const { promptIds, images } = this.#placeImages(encoded, media.flatMap(picturesOf));
-    const thinking = rendered.opensThinking;
+    const thinking = rendered.withinThinking;
     return this.#job(request, {
       promptIds,
       images,
@@ -253,7 +255,8 @@ export class EngineHost implements EngineService {
       thinking,
       tools,
       checkpoints: this.#checkpoints(promptIds, images),
-      mode: thinking ? 'thinking' : 'standard',
+      resumed: thinking && unfinished !== undefined && unfinished.reasoning.trim() !== '',
+      mode: rendered.opensThinking ? 'thinking' : 'standard',
       maxTokens: request.max_completion_tokens ?? request.max_tokens ?? Infinity,
       topLogprobs: request.logprobs ? (request.top_logprobs ?? 0) : undefined,
     });
@@ -329,6 +332,7 @@ export class EngineHost implements EngineService {
       images?: readonly PromptImage[];
       onVision?: OnVision;
       thinking: boolean;
+      resumed?: boolean;
       mode: 'thinking' | 'standard' | 'completion';
       maxTokens: number;
       topLogprobs?: number;
@@ -345,6 +349,7 @@ export class EngineHost implements EngineService {
     return {
       promptIds: task.promptIds,
       thinking: task.thinking,
+      resumed: task.resumed ?? false,
       tools: task.tools,
       stops: stopStrings(request.stop),
       echo: task.echo ?? '',
@@ -386,6 +391,17 @@ export class EngineHost implements EngineService {
     if (wrong < 0) return;
     throw invalid(param, `${param}[${wrong}] is ${ids[wrong]}; this model's tokens go from 0 to ${vocabularySize - 1}`);
   }
+}
+
+/** With `continue_final_message` the last message is no message yet: it ends the prompt as it is. */
+function splitUnfinished({ messages, continue_final_message }: ChatCompletionRequest): {
+  messages: ChatCompletionRequest['messages'];
+  unfinished?: UnfinishedAnswer;
+} {
+  const last = messages.at(-1);
+  if (!continue_final_message || !last) return { messages };
+  const content = typeof last.content === 'string' ? last.content : '';
+  return { messages: messages.slice(0, -1), unfinished: { content, reasoning: last.reasoning_content ?? '' } };
 }
 
 /** Undefined where the model is to know of no tools. */

@@ -135,6 +135,10 @@ export interface ChatCompletionRequest extends GenerationRequest {
   top_logprobs?: number | null;
   /** Whether the model reasons before it answers. Default: the template's, which is `true`. */
   enable_thinking?: boolean | null;
+  /** vLLM's: the last message is an answer of the assistant that the model goes on with; with `add_generation_prompt: false`. */
+  continue_final_message?: boolean | null;
+  /** Only `false` together with `continue_final_message`; `true` is what happens anyway. */
+  add_generation_prompt?: boolean | null;
   /** Variables for the chat template, such as `enable_thinking`. */
   chat_template_kwargs?: Record<string, unknown> | null;
   tools?: Tool[] | null;

@@ -26,6 +26,7 @@ export function checkChatRequest(request: unknown): asserts request is ChatCompl
   checkFields(request, CHAT_FIELDS);
   if (request.messages === undefined || request.messages === null) throw invalid('messages', 'messages are missing');
   checkToolChoice(request.tool_choice, request.tools);
+  checkContinuation(request as unknown as ChatCompletionRequest);
   if (request.top_logprobs && !request.logprobs) throw invalid('top_logprobs', 'top_logprobs needs logprobs: true');
 }
 
@@ -141,6 +142,8 @@ const CHAT_FIELDS: Readonly<Record<string, Check>> = {
   logprobs: boolean,
   top_logprobs: integer(0, 20),
   enable_thinking: boolean,
+  continue_final_message: boolean,
+  add_generation_prompt: boolean,
   chat_template_kwargs: templateVariables,
   tools: checkTools,
   tool_choice: anything, // see `checkToolChoice`
@@ -169,6 +172,26 @@ const COMPLETION_FIELDS: Readonly<Record<string, Check>> = {
   best_of: only([1], 'An engine gives one answer at a time.'),
   suffix: only([''], 'This model continues a text; it does not fill in a middle.'),
 };
+
+/** The last message is written on, and no other begins behind it. */
+function checkContinuation(request: ChatCompletionRequest): void {
+  const { continue_final_message, add_generation_prompt, messages, tool_choice } = request;
+  if (!continue_final_message) {
+    if (add_generation_prompt !== false) return;
+    throw invalid('add_generation_prompt', 'add_generation_prompt: false is for continue_final_message: true');
+  }
+  if (add_generation_prompt !== false) {
+    throw invalid('add_generation_prompt', 'continue_final_message: true needs add_generation_prompt: false');
+  }
+  const param = `messages[${messages.length - 1}]`;
+  const last = messages[messages.length - 1];
+  if (last.role !== 'assistant' || isPresent(last.tool_calls) || Array.isArray(last.content)) {
+    throw invalid(param, `continue_final_message goes on with a text of the assistant, which ${param} is not`);
+  }
+  if (tool_choice === 'required' || isRecord(tool_choice)) {
+    throw invalid('tool_choice', 'A call that has to come begins an answer; it cannot be in one that goes on.');
+  }
+}
 
 function checkMessages(value: unknown, param: string): void {
   if (!Array.isArray(value) || value.length === 0) {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { testGpu } from '../../tools/test-gpu.ts';
 import { fixture, golden } from '../../tools/testing/fixtures.ts';
 import { GREEDY_SAMPLING } from '../../tools/testing/greedy.ts';
@@ -112,7 +112,8 @@ describe.each(Object.keys(MODELS))('%s in f32 against llama.cpp', (name) => {
   test('logits differ by at most 1e-3 at every recorded position', () => expectGolden(model, name));
 
   test('greedy continuations are the same 24 tokens', async () => {
-    const { prompts } = await golden(name);
+    // The browser reads the longest prompt once, for its logits, where Node goes on from it.
+    const prompts = (await golden(name)).prompts.filter(({ ids }) => !inject('alsoInNode') || ids.length < 700);
     for (const { ids, greedy: expected } of prompts) {
       expect((await greedy(model, ids)).slice(0, expected.length), `prompt of ${ids.length}`).toEqual(expected);
     }

@@ -16,6 +16,8 @@ import type { MemoryPlan, SpeedAssumptions } from './types.ts';
 export interface PlanSettings {
   contextLength: number;
   f16: boolean;
+  /** Tokens that the model's MTP block drafts; 0 leaves it out. Default 0. */
+  drafts?: number;
   /** What must not be exceeded. */
   budgetBytes?: number;
   /** Without a budget: where experts beyond it are left to be streamed. */
@@ -34,7 +36,9 @@ const ASSUMED = { gpuBytesPerSecond: 400e9, storeBytesPerSecond: 2e9 } as const;
 /** @throws QwenError `out-of-memory` where the budget does not hold even the fewest experts, saying how much would */
 export function planMemory(gpu: Gpu, weights: Weights, config: ModelConfig, settings: PlanSettings): MemoryPlan {
   const rehearsal = new Rehearsal(gpu, weights, config, settings);
-  const { ffn, layers } = config;
+  const { ffn } = config;
+  // An MTP block has a router and experts like a layer.
+  const layers = [...config.layers, ...(settings.drafts ? ['MTP'] : [])];
   const [fewest, all] = ffn.kind === 'moe' ? [ffn.topK, ffn.experts] : [0, 0];
   const minimum = rehearsal.of(layers.map(() => fewest));
   const full = rehearsal.of(layers.map(() => all));
@@ -109,20 +113,21 @@ class Rehearsal {
 
   #run(slots: readonly number[]): Rehearsed {
     const { config } = this;
-    const { contextLength, f16 } = this.settings;
+    const { contextLength, f16, drafts = 0 } = this.settings;
     const gpu = this.gpu.rehearsal();
     const loader = new TensorLoader(gpu, this.weights);
-    const shape = { layers: config.layers.length, experts: config.ffn.kind === 'moe' ? config.ffn.experts : 0 };
+    const shape = { layers: slots.length, experts: config.ffn.kind === 'moe' ? config.ffn.experts : 0 };
     const room = { slots, policy: createPolicy('lru', shape), early: true };
-    const model = allocateTextModel(loader, config, room);
+    const model = allocateTextModel(loader, config, { room, mtp: drafts > 0 });
     loader.rehearse();
     const modelBytes = gpu.bytes;
-    const stackBytes = model.layers.reduce((sum, { ffn }) => {
+    const blocks = model.mtp ? [...model.layers, model.mtp.layer] : model.layers;
+    const stackBytes = blocks.reduce((sum, { ffn }) => {
       return (
         sum + (ffn.kind === 'moe' ? Object.values(ffn.experts).reduce((all, { gpuBytes }) => all + gpuBytes, 0) : 0)
       );
     }, 0);
-    const runner = new StepRunner(gpu, model, { contextLength, f16, snapshotBytes: 0 });
+    const runner = new StepRunner(gpu, model, { contextLength, f16, drafts, snapshotBytes: 0 });
     const { programBytes, weightBytes } = runner.rehearse(contextLength);
     return {
       bytes: gpu.peakBytes + programBytes,

@@ -50,6 +50,11 @@ export class PrefixCache {
     this.#most = Math.min(MOST_SNAPSHOTS, Math.floor(bytes / state.recurrentBytes));
   }
 
+  /** What was read, in order. */
+  get tokens(): readonly number[] {
+    return this.#tokens;
+  }
+
   /** Positions that can be gone back to. */
   get positions(): number[] {
     return this.#snapshots.map(({ position }) => position);

@@ -1,6 +1,5 @@
-import type { ExpertResidency } from '../experts/index.ts';
 import {
-  BufferUsage,
+  type BufferRange,
   type Gpu,
   type GpuBuffer,
   type Profiler,
@@ -15,22 +14,18 @@ import {
   PENALTY_CAPACITY,
   readCandidates,
 } from '../kernels/candidates.ts';
-import {
-  decoder,
-  forecast,
-  head,
-  type Pass,
-  type PassInput,
-  productsMark,
-  routedMark,
-  routing,
-} from '../model/decoder.ts';
+import { decoder, head, type Pass, type PassInput, routing } from '../model/decoder.ts';
 import { type ImageSpan, imageEnd, ropeTable, sequencePositions } from '../model/rope.ts';
 import { Scratch } from '../model/scratch.ts';
 import { SequenceState } from '../model/state.ts';
 import type { TextModel } from '../model/text-model.ts';
 import type { PenaltyList } from '../text/index.ts';
+import { Foresight } from './foresight.ts';
+import { MtpDrafter } from './mtp-drafter.ts';
 import { PrefixCache } from './prefix-cache.ts';
+import { createReadback, Readback } from './readback.ts';
+import { type Stage, Stages } from './stages.ts';
+import { createStep, STEP_BYTES, writeStep } from './step-buffer.ts';
 
 /** Most tokens a pass reads. Scratch memory grows with it; beyond some hundreds the matmul gains nothing. */
 export const PASS_TOKENS = 256;
@@ -40,6 +35,18 @@ const LOGIT_ROWS = 32;
 
 /** Programs kept, by number of tokens: decoding, full passes, and a few prompt tails. */
 const PROGRAMS_KEPT = 8;
+
+/**
+ * Most drafts at a time: with the token before them, as many as the products read that sum in the same order as for one
+ * token, so that what drafts are judged by are the bits of decoding without them.
+ */
+export const MOST_DRAFTS = 3;
+
+/** Proposes what may come next. */
+export interface Drafter {
+  /** @param sequence all tokens so far @returns at most `count` tokens */
+  propose(sequence: readonly number[], count: number): readonly number[];
+}
 
 export interface RunnerOptions {
   contextLength: number;
@@ -51,9 +58,13 @@ export interface RunnerOptions {
   foresees?: boolean;
   /** Times the dispatches of every pass. */
   profiler?: Profiler;
+  /** Most tokens that are drafted at a time, up to `MOST_DRAFTS`. Default 0. */
+  drafts?: number;
+  /** Drafts instead of the model's MTP block. */
+  drafter?: Drafter;
 }
 
-/** Counters of the last decode step. */
+/** Counters of the last decode step, which with drafts may have given several tokens. */
 export interface StepCost {
   dispatches: number;
   readbackBytes: number;
@@ -68,57 +79,54 @@ export interface PlacedImage extends ImageSpan {
   readonly embeddings: GpuBuffer | undefined;
 }
 
-/** Bytes of the step buffer, and where its halt is. */
-const STEP_BYTES = 16;
-const HALT_AT = 8;
-
-/** Layers behind a waiting one whose experts are foretold. */
-const FORESEEN_LAYERS = 2;
-
 /** In place of a token id: the embedding kernel finds no such row, and leaves x as it is. */
 const NO_TOKEN = 0xffffffff;
 
-/** What a pass copies back. */
-interface BackParts {
-  /** Candidates for the next token. */
-  readonly choose: boolean;
-  /** Whether it halted, and what its routers chose. */
-  readonly routed: boolean;
-  readonly tokens: number;
+/** Bindings begin at multiples of so many floats. */
+const ROW_ALIGNMENT = 64;
+
+/** Of which rows a pass chooses candidates: none, the last token's, or of a pass that verifies drafts the first's or all. */
+type Choice = 'none' | 'last' | 'first' | 'all';
+
+/** Drafts and what the model says of them. */
+export interface Verification {
+  readonly drafts: readonly number[];
+  /** For the token behind the last certain one, and, where all were asked for, for those behind each draft. */
+  readonly rows: readonly CandidateList[];
 }
 
-interface Back {
-  readonly candidates: ArrayBuffer;
-  /** 0, or 1 + the layer whose experts are absent. */
-  readonly halt: number;
-  /** `[T, topK]` of a layer that has routed. */
-  readonly chosen: (layer: number) => Uint32Array;
+interface PassResult {
+  readonly drafts: readonly number[];
+  readonly rows: readonly CandidateList[];
 }
 
-/** Runs passes of one sequence: prompts in batches, then token by token. */
+/** Runs passes of one sequence: prompts in batches, then token by token, or a token and drafts of the next ones. */
 export class StepRunner {
   readonly state: SequenceState;
   /** What of the last sequence can be gone on from. */
   readonly prefix: PrefixCache;
+  /** Most tokens that `verify` drafts. */
+  readonly drafts: number;
   /** Of one decode step. */
   readonly stepCost: StepCost = { dispatches: 0, readbackBytes: 0, weightBytes: 0 };
   readonly #gpu: Gpu;
   readonly #model: TextModel;
   readonly #f16: boolean;
   readonly #profiler: Profiler | undefined;
-  readonly #foresees: boolean;
+  readonly #drafter: Drafter | undefined;
+  readonly #mtp: MtpDrafter | undefined;
+  readonly #foresight: Foresight | undefined;
   readonly #scratch: Scratch;
   readonly #step: GpuBuffer;
   readonly #input: PassInput;
+  /** Floats from one row of logits to the next. */
+  readonly #logitStride: number;
   readonly #logits: GpuBuffer;
   readonly #penalties: GpuBuffer;
-  readonly #output: GpuBuffer;
+  /** A row's are a binding of their own. */
+  readonly #outputs: readonly GpuBuffer[];
   readonly #readback: GpuBuffer;
   readonly #programs = new Map<string, Program>();
-  readonly #forecastStep: GpuBuffer;
-  readonly #forecastReadback: GpuBuffer;
-  readonly #forecasts = new Map<number, Program>();
-  #foreseeing = false;
   /** Passes so far, and the last layer that the present one waited at. */
   #passes = 0;
   #reached = 0;
@@ -126,45 +134,58 @@ export class StepRunner {
   /** Entries last written to the penalty list. */
   #penaltyCount = 0;
 
-  constructor(
-    gpu: Gpu,
-    model: TextModel,
-    { contextLength, f16, snapshotBytes, foresees = true, profiler }: RunnerOptions,
-  ) {
+  constructor(gpu: Gpu, model: TextModel, options: RunnerOptions) {
+    const { contextLength, f16, snapshotBytes, foresees = true, profiler, drafter } = options;
     this.#gpu = gpu;
     this.#model = model;
     this.#f16 = f16;
     this.#profiler = profiler;
-    this.#foresees = foresees;
+    this.#drafter = drafter;
     const { config } = model;
-    this.state = new SequenceState(gpu, config, { contextLength, kvF16: f16 });
-    this.prefix = new PrefixCache(gpu, this.state, snapshotBytes);
+    this.drafts = drafter || model.mtp ? Math.min(options.drafts ?? 0, MOST_DRAFTS) : 0;
     this.#scratch = new Scratch(gpu, Math.min(PASS_TOKENS, contextLength));
-    this.#step = gpu.createBuffer('step', STEP_BYTES);
+    const usesMtp = this.drafts > 0 && drafter === undefined;
+    const mtpRows = usesMtp ? this.#scratch.maxTokens : 0;
+    this.state = new SequenceState(gpu, config, { contextLength, kvF16: f16, undo: this.drafts, mtpRows });
+    this.prefix = new PrefixCache(gpu, this.state, snapshotBytes);
+    this.#step = createStep(gpu, 'step');
     this.#input = {
       tokens: this.#scratch.rows('tokens', 1),
       rope: this.#scratch.rows('rope', config.rope.dim),
     };
-    this.#logits = gpu.createBuffer('logits', config.vocabulary * 4);
+    const rows = 1 + this.drafts;
+    this.#logitStride = rows === 1 ? config.vocabulary : Math.ceil(config.vocabulary / ROW_ALIGNMENT) * ROW_ALIGNMENT;
+    this.#logits = gpu.createBuffer('logits', rows * this.#logitStride * 4);
     this.#penalties = gpu.createBuffer('penalties', candidateSizes.penalties);
-    this.#output = gpu.createBuffer('candidates', candidateSizes.output);
-    this.#readback = gpu.createBuffer(
-      'readback',
-      candidateSizes.output + (model.experts ? STEP_BYTES + routing(this.#scratch, config).experts.size : 0),
-      BufferUsage.MAP_READ | BufferUsage.COPY_DST,
+    this.#outputs = Array.from({ length: rows }, (_, row) =>
+      gpu.createBuffer(`candidates ${row}`, candidateSizes.output),
     );
-    this.#forecastStep = gpu.createBuffer('forecast step', STEP_BYTES);
-    const foreseen = config.ffn.kind === 'moe' ? 4 * FORESEEN_LAYERS * config.ffn.topK : 0;
-    this.#forecastReadback = gpu.createBuffer(
-      'forecast readback',
-      foreseen,
-      BufferUsage.MAP_READ | BufferUsage.COPY_DST,
+    if (usesMtp) {
+      this.#mtp = new MtpDrafter(gpu, model, this.state, this.#scratch, {
+        drafts: this.drafts,
+        f16,
+        logits: this.#logits,
+      });
+    }
+    if (model.experts && foresees) {
+      this.#foresight = new Foresight(gpu, model, this.#base, this.#scratch);
+    }
+    const choices = model.experts ? routing(this.#scratch, config).experts.size + (this.#mtp?.choices.size ?? 0) : 0;
+    this.#readback = createReadback(
+      gpu,
+      'readback',
+      rows * candidateSizes.output + this.drafts * 4 + rows * STEP_BYTES + choices,
     );
   }
 
-  /** Records and compiles what decoding and a full prompt pass need, so that the first answer does not wait for it. */
+  /**
+   * Records and compiles what decoding and a full prompt pass need, so that the first answer does not wait for it.
+   */
   async warmUp(): Promise<void> {
-    await Promise.all([this.#program(1, true), this.#program(this.#scratch.maxTokens, false)]);
+    const programs = [this.#program(1, 'last'), this.#program(this.#scratch.maxTokens, 'none')];
+    if (this.drafts > 0) programs.push(this.#program(1 + this.drafts, 'all'));
+    if (this.#mtp) programs.push(this.#mtpProgram(1, true));
+    await Promise.all(programs);
   }
 
   /**
@@ -172,13 +193,14 @@ export class StepRunner {
    * @returns bytes of the programs that may be alive at once, and bytes of weights that a decode step reads
    */
   rehearse(contextLength: number): { programBytes: number; weightBytes: number } {
-    const decode = this.#record(1, true).rec;
-    const most = this.#record(this.#scratch.maxTokens, true).rec;
+    const decode = this.#record(1, 'last').rec;
+    const most = this.#record(this.#scratch.maxTokens, 'last').rec;
+    const all = this.drafts > 0 ? this.#record(1 + this.drafts, 'all').rec : decode;
+    this.#mtp?.record(this.#scratch.maxTokens, true);
     while (this.state.capacity < contextLength) this.state.reserve(this.state.capacity + 1);
     for (const buffer of this.#createLogitRows(LOGIT_ROWS)) buffer.dispose();
-    let programs = (PROGRAMS_KEPT + 2) * programBytes(Math.max(decode.dispatchCount, most.dispatchCount));
-    if (this.#model.experts)
-      programs += this.#model.layers.length * programBytes(this.#recordForecast(1).dispatchCount);
+    const dispatches = Math.max(decode.dispatchCount, most.dispatchCount, all.dispatchCount);
+    const programs = (this.#programsKept + 2) * programBytes(dispatches) + (this.#foresight?.rehearse() ?? 0);
     return { programBytes: programs, weightBytes: decode.weightBytes };
   }
 
@@ -202,7 +224,7 @@ export class StepRunner {
     let earlier: Promise<unknown> = Promise.resolve();
     for (let at = 0; at < ids.length; at += this.#scratch.maxTokens) {
       between();
-      await this.#run(ids.slice(at, at + this.#scratch.maxTokens), false, signal);
+      await this.#run(ids.slice(at, at + this.#scratch.maxTokens), 'none', 0, signal);
       // One pass runs while the next is encoded; no more, or a stop would wait for all of them.
       await earlier;
       earlier = this.#gpu.device.queue.onSubmittedWorkDone();
@@ -212,13 +234,60 @@ export class StepRunner {
   /** Reads tokens (one pass) and chooses the candidates for the next one. */
   async step(ids: readonly number[], penalties: PenaltyList, signal?: AbortSignal): Promise<CandidateList> {
     this.#writePenalties(penalties);
-    const { candidates } = (await this.#run(ids, true, signal))!;
-    return readCandidates(candidates);
+    return (await this.#run(ids, 'last', 0, signal)).rows[0];
   }
 
-  /** All logits of the last step, after its penalties, `[vocabulary]`. */
-  async lastLogits(): Promise<Float32Array<ArrayBuffer>> {
-    return new Float32Array(await this.#gpu.read(this.#logits), 0, this.#model.config.vocabulary);
+  /**
+   * Reads a token and drafts of the next ones, in one pass. The sequence then ends with the token; each draft that turns out
+   * right is added by `accept`. What was not accepted when the next pass begins has never been read.
+   * @param count most drafts, up to `drafts` @param penalties for the token's successor
+   * @param all whether these penalties are also those behind the drafts; otherwise they are asked for by `choose`
+   */
+  async verify(
+    id: number,
+    count: number,
+    penalties: PenaltyList,
+    { all, signal }: { all: boolean; signal?: AbortSignal },
+  ): Promise<Verification> {
+    const most = Math.min(count, this.drafts);
+    // Behind a first token nothing is known yet that the block could draft from.
+    const fromBlock = this.#mtp && this.state.position > 0 ? most : 0;
+    const own = this.#drafter && most > 0 ? this.#drafter.propose([...this.prefix.tokens, id], most) : [];
+    if (fromBlock + own.length === 0) {
+      return { drafts: [], rows: [await this.step([id], penalties, signal)] };
+    }
+    this.#writePenalties(penalties);
+    return this.#run([id, ...own.slice(0, most)], all ? 'all' : 'first', fromBlock, signal);
+  }
+
+  /** The first draft that was not accepted yet was right: it belongs to the sequence. */
+  accept(id: number): void {
+    if (this.state.undone === 0) throw new Error('there is no draft to accept');
+    this.state.undone--;
+    this.state.position++;
+    this.prefix.advance([id]);
+  }
+
+  /** Candidates behind a draft of the last verification, whose penalties are known by now. @param row from 1 on */
+  async choose(row: number, penalties: PenaltyList): Promise<CandidateList> {
+    this.#writePenalties(penalties);
+    const program = await this.#cached(`row ${row}`, () => {
+      const pass = this.#pass(1);
+      this.#candidates(pass, row);
+      return pass.rec;
+    });
+    const encoder = this.#gpu.device.createCommandEncoder();
+    program.encode(encoder, this.#profiler);
+    const back = new Readback();
+    back.add(this.#outputs[row], 0, candidateSizes.output);
+    back.copy(encoder, this.#readback);
+    this.#gpu.device.queue.submit([encoder.finish()]);
+    return readCandidates(await back.read(this.#gpu, this.#readback));
+  }
+
+  /** All logits of the last step, or of a row of the last verification, after its penalties, `[vocabulary]`. */
+  async lastLogits(row = 0): Promise<Float32Array<ArrayBuffer>> {
+    return new Float32Array(await this.#gpu.read(this.#logitRow(row)), 0, this.#model.config.vocabulary);
   }
 
   /**
@@ -238,7 +307,7 @@ export class StepRunner {
     for (let at = 0; at < ids.length; at += this.#scratch.maxTokens) {
       between();
       const pass = ids.slice(at, at + this.#scratch.maxTokens);
-      await this.#run(pass, false, signal);
+      await this.#run(pass, 'none', 0, signal);
       for (let row = Math.max(0, from - at); row < pass.length; row += LOGIT_ROWS) {
         const count = Math.min(LOGIT_ROWS, pass.length - row);
         result.set(await this.#logitRows(row, count), (at + row - from) * vocabulary);
@@ -252,39 +321,83 @@ export class StepRunner {
     this.prefix.dispose();
     this.state.dispose();
     this.#scratch.dispose();
-    for (const program of this.#forecasts.values()) program.dispose();
-    for (const buffer of [this.#step, this.#logits, this.#penalties, this.#output, this.#readback]) buffer.dispose();
-    for (const buffer of [this.#forecastStep, this.#forecastReadback]) buffer.dispose();
+    this.#mtp?.dispose();
+    this.#foresight?.dispose();
+    for (const buffer of [this.#step, this.#logits, this.#penalties, ...this.#outputs, this.#readback])
+      buffer.dispose();
   }
 
   /**
    * One pass, through all its halts.
-   * @returns what came back, where anything was to: the candidates, or word of what the routers chose
+   * @param drafts how many tokens the MTP block adds to the ids
    */
-  async #run(ids: readonly number[], choose: boolean, signal?: AbortSignal): Promise<Back | undefined> {
+  async #run(ids: readonly number[], choice: Choice, drafts: number, signal?: AbortSignal): Promise<PassResult> {
+    const gpu = this.#gpu;
+    const { state } = this;
     const { experts } = this.#model;
-    const position = this.state.position;
-    this.#passes++;
-    const program = await this.#program(ids.length, choose);
-    const parts = { choose, routed: experts !== undefined && (choose || !experts.complete), tokens: ids.length };
-    this.#submit(ids, program, parts);
-    if (!parts.choose && !parts.routed) return undefined;
-    let back = await this.#readBack(parts);
-    if (!experts || !parts.routed) return back;
-    try {
-      const halts = new Set<number>();
-      while (back.halt > 0) {
-        const layer = back.halt - 1;
-        if (halts.has(layer)) throw new Error(`layer ${layer} halts again`);
-        halts.add(layer);
+    const { position } = state;
+    const tokens = ids.length + drafts;
+    const pass = ++this.#passes;
+    if (state.reserve(position + tokens)) this.#dropPrograms();
+    const waiting = this.#mtp?.rowsBefore(position, tokens, drafts) ?? 0;
+    const routed = experts !== undefined && (choice !== 'none' || !experts.complete);
+    // Of a pass that may halt nothing is kept before it is through.
+    const mayHalt = routed && !experts.complete;
+    const row = state.mtp ? position - state.mtp.read - waiting : 0;
+    const keep = (encoder: GPUCommandEncoder) => this.#mtp?.keep(encoder, row, tokens);
+    const stages = await this.#mtpStages(waiting, drafts);
+    const main = stages.push(await this.#mainStage(tokens, choice, mayHalt ? undefined : keep)) - 1;
+    gpu.assertAlive();
+
+    const back = new Readback();
+    const places = {
+      rows: this.#rowsOf(choice, tokens).map((row) => back.add(this.#outputs[row], 0, candidateSizes.output)),
+      drafts: (this.#mtp?.proposed ?? []).slice(0, drafts).map((draft) => back.add(draft, 0, 4)),
+    };
+    const run = new Stages(stages, {
+      gpu,
+      profiler: this.#profiler,
+      experts: routed ? experts : undefined,
+      slots: experts && routing(this.#scratch, this.#model.config).slots,
+      back,
+      target: this.#readback,
+      token: position,
+      signal,
+      onHalt: (stage, layer) => {
+        if (stage !== main) return undefined;
         this.#reached = layer;
-        await this.#supply(experts, program, layer, back.chosen(layer), position, parts, signal);
-        back = await this.#readBack(parts);
+        if (choice === 'none') return undefined;
+        const isPassed = (later: number) => pass !== this.#passes || later <= this.#reached;
+        return this.#foresight?.read(experts!, layer, isPassed);
+      },
+    });
+
+    const encoder = gpu.device.createCommandEncoder();
+    if (waiting > 0) this.#writeMtp(encoder, waiting, drafts, ids[0]);
+    this.#writeInput(encoder, ids, tokens);
+    run.submit(encoder);
+    if (state.mtp && !mayHalt) state.mtp.read += waiting;
+    // A pass that verifies ends for now with the token that it was given; only its last states are kept.
+    const certain = choice === 'first' || choice === 'all' ? 1 : tokens;
+    state.position += certain;
+    state.undone = tokens - certain;
+    this.prefix.advance(ids.slice(0, certain));
+    if (choice !== 'none' && certain === 1) {
+      this.stepCost.dispatches = run.dispatchCount;
+      this.stepCost.readbackBytes = back.bytes;
+      this.stepCost.weightBytes = run.weightBytes;
+    }
+    if (back.bytes === 0) return { drafts: [], rows: [] };
+    try {
+      const bytes = await run.finish();
+      if (mayHalt && state.mtp) {
+        state.mtp.read += waiting;
+        this.#submit(keep);
       }
-      for (const layer of this.#model.layers.keys()) {
-        if (!halts.has(layer)) experts.used(layer, back.chosen(layer), position);
-      }
-      return back;
+      return {
+        drafts: [...ids.slice(certain), ...places.drafts.map((at) => new Uint32Array(bytes, at, 1)[0])],
+        rows: places.rows.map((at) => readCandidates(bytes.slice(at, at + candidateSizes.output))),
+      };
     } catch (error) {
       // Some layers have read the tokens, others have not.
       this.prefix.rewind();
@@ -292,156 +405,80 @@ export class StepRunner {
     }
   }
 
-  /** Brings what a halted layer wants, and lets the pass go on from there. */
-  async #supply(
-    experts: ExpertResidency,
-    program: Program,
-    layer: number,
-    chosen: Uint32Array,
-    position: number,
-    parts: BackParts,
-    signal?: AbortSignal,
-  ): Promise<void> {
-    const gpu = this.#gpu;
-    const { slots } = routing(this.#scratch, this.#model.config);
-    const start = performance.now();
-    const foreseen = parts.tokens === 1 && this.#foresees ? this.#foresee(experts, layer) : undefined;
-    for await (const wave of experts.waves(layer, chosen, position, signal)) {
-      if (foreseen) await experts.waitFor(foreseen, performance.now() - start);
-      gpu.write(slots, 0, wave.slots);
-      gpu.write(this.#step, HALT_AT, new Uint32Array([0]));
-      const encoder = gpu.device.createCommandEncoder();
-      const to = wave.last ? undefined : productsMark(layer);
-      program.encode(encoder, this.#profiler, { from: routedMark(layer), to });
-      if (wave.last) this.#copyBack(encoder, parts);
-      gpu.device.queue.submit([encoder.finish()]);
-    }
+  /** Rows of logits that a pass makes candidates of. */
+  #rowsOf(choice: Choice, tokens: number): number[] {
+    if (choice === 'none') return [];
+    return Array.from({ length: choice === 'all' ? tokens : 1 }, (_, row) => row);
   }
 
-  /**
-   * While a step waits for the experts of a layer, what the next layers will probably choose is asked of their routers, and
-   * read ahead. A submit and a readback of its own, and only then: steps that find all they want pay nothing.
-   * @returns resolves when what was foretold is there
-   */
-  async #foresee(experts: ExpertResidency, layer: number): Promise<void> {
-    const first = layer + 1;
-    const layers = this.#model.layers.slice(first, first + FORESEEN_LAYERS);
-    if (layers.length === 0 || this.#foreseeing) return;
-    this.#foreseeing = true;
-    const pass = this.#passes;
-    const ask = async () => {
-      const program = await this.#forecastProgram(first);
-      const gpu = this.#gpu;
-      gpu.write(this.#forecastStep, 0, new Uint32Array(STEP_BYTES / 4));
-      const encoder = gpu.device.createCommandEncoder();
-      program.encode(encoder);
-      const { experts: chosen, topK } = this.#forecastOutput();
-      const size = 4 * layers.length * topK;
-      encoder.copyBufferToBuffer(chosen.buffer, 0, this.#forecastReadback.buffer, 0, size);
-      gpu.device.queue.submit([encoder.finish()]);
-      await gpu.map(this.#forecastReadback.buffer, 0, size);
-      const ids = new Uint32Array(this.#forecastReadback.buffer.getMappedRange(0, size).slice(0));
-      this.#forecastReadback.buffer.unmap();
-      return [...layers.keys()].map((i) => [...ids.subarray(i * topK, (i + 1) * topK)]);
-    };
-    let foretold: number[][];
-    try {
-      foretold = await ask();
-    } catch {
-      return; // a help that was not to be had: a lost device is told by the step itself
-    } finally {
-      this.#foreseeing = false;
-    }
-    const reads = foretold.map((ids, i) => {
-      // The step may have gone on meanwhile: what it has passed is no longer worth reading.
-      const passed = pass !== this.#passes || first + i <= this.#reached;
-      return passed ? undefined : experts.prefetch(first + i, ids);
-    });
-    await Promise.all(reads);
+  #submit(encode: (encoder: GPUCommandEncoder) => void): void {
+    const encoder = this.#gpu.device.createCommandEncoder();
+    encode(encoder);
+    this.#gpu.device.queue.submit([encoder.finish()]);
   }
 
-  #forecastOutput(): { experts: GpuBuffer; topK: number } {
-    const { ffn } = this.#model.config;
-    const topK = ffn.kind === 'moe' ? ffn.topK : 0;
-    return { experts: this.#scratch.bytes('foreseen experts', 4 * FORESEEN_LAYERS * topK), topK };
-  }
-
-  #recordForecast(first: number): Recorder {
-    const pass = this.#pass(1);
-    forecast(pass, this.#model, first, FORESEEN_LAYERS, this.#forecastOutput().experts);
-    return pass.rec;
-  }
-
-  async #forecastProgram(first: number): Promise<Program> {
-    let program = this.#forecasts.get(first);
-    if (!program) {
-      program = await this.#recordForecast(first).build(`forecast from layer ${first}`, this.#forecastStep);
-      this.#forecasts.set(first, program);
-    }
-    return program;
-  }
-
-  #submit(ids: readonly number[], program: Program, parts: BackParts): void {
-    const gpu = this.#gpu;
-    gpu.assertAlive();
-    const { position } = this.state;
-    gpu.write(this.#step, 0, new Uint32Array([position, ids.length, 0, 0]));
-    const encoder = gpu.device.createCommandEncoder();
-    gpu.write(this.#input.tokens, 0, this.#placeImages(encoder, ids));
-    const positions = sequencePositions(position, ids.length, this.#images);
-    gpu.write(this.#input.rope, 0, ropeTable(this.#model.config.rope, positions));
-    program.encode(encoder, this.#profiler);
-    this.#copyBack(encoder, parts);
-    if (parts.choose && ids.length === 1) {
-      this.stepCost.dispatches = program.dispatchCount;
-      this.stepCost.readbackBytes = this.#backBytes(parts).size;
-      this.stepCost.weightBytes = program.weightBytes;
-    }
-    gpu.device.queue.submit([encoder.finish()]);
-    this.state.position += ids.length;
-    this.prefix.advance(ids);
-  }
-
-  /** The part of the readback buffer that is used: candidates, then the step buffer, then experts. */
-  #backBytes({ choose, routed, tokens }: BackParts): { offset: number; size: number; expertBytes: number } {
+  async #mainStage(tokens: number, choice: Choice, after: Stage['after']): Promise<Stage> {
     const { ffn, layers } = this.#model.config;
-    const expertBytes = routed && ffn.kind === 'moe' ? 4 * layers.length * tokens * ffn.topK : 0;
-    const offset = choose ? 0 : this.#output.size;
-    return { offset, size: this.#output.size - offset + (routed ? STEP_BYTES + expertBytes : 0), expertBytes };
-  }
-
-  #copyBack(encoder: GPUCommandEncoder, parts: BackParts): void {
-    const to = this.#readback.buffer;
-    const after = this.#output.size;
-    if (parts.choose) encoder.copyBufferToBuffer(this.#output.buffer, 0, to, 0, after);
-    if (!parts.routed) return;
-    const { experts } = routing(this.#scratch, this.#model.config);
-    encoder.copyBufferToBuffer(this.#step.buffer, 0, to, after, STEP_BYTES);
-    encoder.copyBufferToBuffer(experts.buffer, 0, to, after + STEP_BYTES, this.#backBytes(parts).expertBytes);
-  }
-
-  async #readBack(parts: BackParts): Promise<Back> {
-    const { buffer } = this.#readback;
-    const { offset, size, expertBytes } = this.#backBytes(parts);
-    await this.#gpu.map(buffer, offset, size);
-    const bytes = buffer.getMappedRange(offset, size).slice(0);
-    buffer.unmap();
-    this.#gpu.assertAlive();
-    const after = this.#output.size - offset;
-    if (!parts.routed) return { candidates: bytes, halt: 0, chosen: () => new Uint32Array() };
-    const experts = new Uint32Array(bytes, after + STEP_BYTES, expertBytes / 4);
-    const pairs = experts.length / this.#model.layers.length;
+    const bytes = ffn.kind === 'moe' ? 4 * tokens * ffn.topK : 0;
     return {
-      candidates: bytes.slice(0, after),
-      halt: new Uint32Array(bytes, after + HALT_AT, 1)[0],
-      chosen: (layer) => experts.subarray(layer * pairs, (layer + 1) * pairs),
+      program: await this.#program(tokens, choice),
+      step: this.#step,
+      layers: [...layers.keys()],
+      choices: (layer) => ({
+        buffer: routing(this.#scratch, this.#model.config).experts,
+        from: layer * bytes,
+        bytes,
+      }),
+      after,
     };
   }
 
-  /** Copies embeddings of images to the rows of x that are theirs. @returns the ids, without those of the rows */
-  #placeImages(encoder: GPUCommandEncoder, ids: readonly number[]): Uint32Array<ArrayBuffer> {
+  /** What the MTP block reads and proposes before a pass. */
+  async #mtpStages(rows: number, drafts: number): Promise<Stage[]> {
+    const mtp = this.#mtp;
+    if (!mtp || rows === 0) return [];
+    const { ffn, layers } = this.#model.config;
+    const stages: Stage[] = [];
+    for (let i = 0; i < Math.max(drafts, 1); i++) {
+      const next = i + 1 < drafts ? mtp.steps[i + 1] : this.#step;
+      const bytes = ffn.kind === 'moe' ? 4 * ffn.topK * (i === 0 ? rows : 1) : 0;
+      stages.push({
+        program: i === 0 ? await this.#mtpProgram(rows, drafts > 0) : await this.#nextDraftProgram(i),
+        step: mtp.steps[i],
+        layers: [layers.length],
+        choices: () => ({ buffer: mtp.choices, from: mtp.choicesAt(i), bytes }),
+        after: (encoder) => mtp.handOn(encoder, i, drafts > 0, this.#input.tokens, next),
+      });
+    }
+    return stages;
+  }
+
+  /** Fills what the pass reads. */
+  #writeInput(encoder: GPUCommandEncoder, ids: readonly number[], tokens: number): void {
+    const gpu = this.#gpu;
+    const { position, undone } = this.state;
+    const { hidden, rope } = this.#model.config;
+    writeStep(gpu, this.#step, { position, tokens, state: undone });
+    gpu.write(this.#input.tokens, 0, this.#placeImages(encoder, ids, position, this.#scratch.rows('x', hidden)));
+    gpu.write(this.#input.rope, 0, ropeTable(rope, sequencePositions(position, tokens, this.#images)));
+  }
+
+  /** Fills what the MTP block reads: with each hidden state that waits goes the token behind it. */
+  #writeMtp(encoder: GPUCommandEncoder, rows: number, drafts: number, next: number): void {
+    const mtp = this.#mtp!;
+    const first = this.state.position - rows + 1;
+    const ids = [...this.prefix.tokens.slice(first), next];
+    mtp.write(this.#placeImages(encoder, ids, first, mtp.embeddings), drafts, this.#images);
+  }
+
+  /** Copies embeddings of images to the rows that are theirs. @returns the ids, without those of the rows */
+  #placeImages(
+    encoder: GPUCommandEncoder,
+    ids: readonly number[],
+    position: number,
+    rows: GpuBuffer,
+  ): Uint32Array<ArrayBuffer> {
     const tokens = Uint32Array.from(ids);
-    const { position } = this.state;
     const { hidden } = this.#model.config;
     for (const image of this.#images) {
       const first = Math.max(image.first, position);
@@ -452,7 +489,7 @@ export class StepRunner {
       encoder.copyBufferToBuffer(
         image.embeddings.buffer,
         (first - image.first) * hidden * 4,
-        this.#scratch.rows('x', hidden).buffer,
+        rows.buffer,
         (first - position) * hidden * 4,
         (end - first) * hidden * 4,
       );
@@ -460,49 +497,72 @@ export class StepRunner {
     return tokens;
   }
 
-  /** The pass for so many tokens, with or without candidates for the next one. */
-  async #program(tokens: number, choose: boolean): Promise<Program> {
+  #program(tokens: number, choice: Choice): Promise<Program> {
+    return this.#cached(`${tokens} tokens, ${choice}`, () => this.#record(tokens, choice).rec);
+  }
+
+  #mtpProgram(rows: number, drafts: boolean): Promise<Program> {
+    const mtp = this.#mtp!;
+    return this.#cached(`MTP over ${rows}${drafts ? ', draft' : ''}`, () => mtp.record(rows, drafts).rec, mtp.steps[0]);
+  }
+
+  #nextDraftProgram(i: number): Promise<Program> {
+    const mtp = this.#mtp!;
+    return this.#cached(`draft ${i}`, () => mtp.recordNext(i).rec, mtp.steps[i]);
+  }
+
+  /** A program that is built when it is first wanted, and kept while it is among the last used. */
+  async #cached(name: string, record: () => Recorder, step = this.#step): Promise<Program> {
     this.#gpu.assertAlive();
-    if (this.state.reserve(this.state.position + tokens)) this.#dropPrograms();
-    const key = `${tokens} ${choose}`;
-    let program = this.#programs.get(key);
-    if (!program) {
-      program = await this.#record(tokens, choose).rec.build(`${tokens} tokens`, this.#step);
-    }
+    let program = this.#programs.get(name);
+    if (!program) program = await record().build(name, step);
     // Last used last.
-    this.#programs.delete(key);
-    this.#programs.set(key, program);
+    this.#programs.delete(name);
+    this.#programs.set(name, program);
     for (const [oldest, unused] of this.#programs) {
-      if (this.#programs.size <= PROGRAMS_KEPT) break;
+      if (this.#programs.size <= this.#programsKept) break;
       unused.dispose();
       this.#programs.delete(oldest);
     }
     return program;
   }
 
-  #record(tokens: number, choose: boolean): Pass {
-    const pass = this.#pass(tokens);
+  /** With drafts there are passes of several kinds and lengths in turn, and as many that read what was accepted. */
+  get #programsKept(): number {
+    return PROGRAMS_KEPT + 4 * this.drafts;
+  }
+
+  #record(tokens: number, choice: Choice): Pass {
+    const verifies = choice === 'first' || choice === 'all';
+    const pass = { ...this.#pass(tokens), kept: verifies ? tokens : 1 };
     const x = decoder(pass, this.#model, this.state);
-    if (!choose) return pass;
-    head(pass, this.#model, x, this.#logits, tokens - 1, 1);
+    if (choice === 'none') return pass;
+    const [first, count] = verifies ? [0, tokens] : [tokens - 1, 1];
+    head(pass, this.#model, x, this.#logits, first, count, this.#logitStride);
+    for (const row of this.#rowsOf(choice, tokens)) this.#candidates(pass, row);
+    return pass;
+  }
+
+  #candidates(pass: Pass, row: number): void {
     const { vocabulary } = this.#model.config;
     const partials = this.#scratch.bytes('logit partials', candidateSizes.partials(vocabulary));
     const histograms = this.#scratch.bytes('logit histograms', candidateSizes.histograms);
+    const logits = this.#logitRow(row);
     candidates(
       pass.rec,
-      { logits: this.#logits, penalties: this.#penalties, partials, histograms, output: this.#output },
+      { logits, penalties: this.#penalties, partials, histograms, output: this.#outputs[row] },
       vocabulary,
     );
-    return pass;
+  }
+
+  #logitRow(row: number): BufferRange {
+    return this.#logits.slice(row * this.#logitStride * 4, this.#model.config.vocabulary * 4);
   }
 
   /** Logits of `count` rows, and where they are read back to. */
   #createLogitRows(count: number): [rows: GpuBuffer, readback: GpuBuffer] {
     const bytes = count * this.#model.config.vocabulary * 4;
-    return [
-      this.#gpu.createBuffer('logit rows', bytes),
-      this.#gpu.createBuffer('logit rows readback', bytes, BufferUsage.MAP_READ | BufferUsage.COPY_DST),
-    ];
+    return [this.#gpu.createBuffer('logit rows', bytes), createReadback(this.#gpu, 'logit rows readback', bytes)];
   }
 
   async #logitRows(first: number, count: number): Promise<Float32Array<ArrayBuffer>> {
@@ -523,15 +583,13 @@ export class StepRunner {
     }
   }
 
+  /** What all passes share. */
+  get #base(): Omit<Pass, 'rec' | 'tokens'> {
+    return { config: this.#model.config, scratch: this.#scratch, input: this.#input, f16: this.#f16 };
+  }
+
   #pass(tokens: number): Pass {
-    return {
-      rec: new Recorder(this.#gpu),
-      config: this.#model.config,
-      scratch: this.#scratch,
-      input: this.#input,
-      tokens,
-      f16: this.#f16,
-    };
+    return { ...this.#base, rec: new Recorder(this.#gpu), tokens };
   }
 
   #writePenalties({ ids, scale, shift }: PenaltyList): void {

@@ -5,6 +5,7 @@ import { type CandidateList, PENALTY_CAPACITY } from '../kernels/candidates.ts';
 import type { TextModel } from '../model/text-model.ts';
 import { type Candidates, type PenaltyList, PenaltyState, Sampler } from '../text/index.ts';
 import type { Weights } from '../weights/types.ts';
+import { DraftPace } from './draft-pace.ts';
 import type { ImageReader } from './image-reader.ts';
 import { StepRunner } from './step-runner.ts';
 import type {
@@ -37,6 +38,8 @@ export class TextEngine implements TokenModel {
     promptTokens: 0,
     reusedTokens: 0,
     completionTokens: 0,
+    draftedTokens: 0,
+    acceptedTokens: 0,
   };
 
   constructor(
@@ -51,6 +54,7 @@ export class TextEngine implements TokenModel {
     this.#runner = new StepRunner(gpu, model, {
       contextLength: info.contextLength,
       f16: info.precision === 'f16',
+      drafts: info.draftTokens,
       snapshotBytes: Number.isFinite(gpu.memoryBytes) ? info.plan.snapshotBytes : undefined,
     });
   }
@@ -99,13 +103,12 @@ export class TextEngine implements TokenModel {
     }
     await runner.read(promptIds.slice(runner.state.position, last), check, signal);
 
-    let next: readonly number[] = promptIds.slice(-1);
     let firstAt = 0;
     this.#stats.promptTokens += promptIds.length;
     const room = Math.min(maxTokens, this.info.contextLength - promptIds.length);
+    const tokens = this.#decode(promptIds[last], { room, sampler, penalties, topLogprobs, check, signal });
     for (let n = 0; n < room; n++) {
-      check();
-      const token = await this.#choose(next, sampler, penalties, topLogprobs, signal);
+      const { value: token } = await tokens.next();
       const now = performance.now();
       if (n === 0) {
         firstAt = now;
@@ -115,29 +118,78 @@ export class TextEngine implements TokenModel {
         this.#stats.decodeTokensPerSecond = (n / (now - firstAt)) * 1000;
       }
       this.#stats.completionTokens++;
-      penalties.accept(token.id);
       yield token;
       if (stopIds.has(token.id)) break;
-      next = [token.id];
     }
     if (this.usage) await saveUsage(usageKey(this.weights), this.usage);
   }
 
+  /**
+   * Tokens behind `last`, without end; `room` of them are wanted. A pass may verify drafts: then the token behind each is
+   * sampled from its own row as it would be without drafts, with the same draws, and as long as it is the one that was
+   * drafted the next row counts too. So drafts decide how many passes it takes, and nothing else.
+   */
+  async *#decode(
+    last: number,
+    {
+      room,
+      sampler,
+      penalties,
+      topLogprobs,
+      check,
+      signal,
+    }: {
+      room: number;
+      sampler: Sampler;
+      penalties: PenaltyState;
+      topLogprobs: number | undefined;
+      check: () => void;
+      signal: AbortSignal | undefined;
+    },
+  ): AsyncGenerator<GeneratedToken, never> {
+    const runner = this.#runner;
+    const pace = new DraftPace(runner.drafts);
+    // Of a list that changes with every token only the first row's is known before the drafts are judged.
+    const all = penalties.isFixed;
+    let id = last;
+    for (let left = room; ; ) {
+      check();
+      const count = Math.min(pace.drafts, left - 1);
+      const { drafts, rows } = await runner.verify(id, count, onGpu(penalties), { all, signal });
+      this.#stats.draftedTokens += drafts.length;
+      let row = 0;
+      for (;;) {
+        const found = rows[row] ?? (await runner.choose(row, onGpu(penalties)));
+        const token = await this.#choose(found, row, sampler, penalties, topLogprobs);
+        penalties.accept(token.id);
+        id = token.id;
+        left--;
+        const isRight = id === drafts[row];
+        if (isRight) this.#stats.acceptedTokens++;
+        // Whoever ends here leaves the sequence as without drafts: its last token is not read.
+        yield token;
+        if (!isRight) break;
+        check();
+        runner.accept(id);
+        row++;
+      }
+      pace.passed(drafts.length, row);
+    }
+  }
+
   async #choose(
-    ids: readonly number[],
+    found: CandidateList,
+    row: number,
     sampler: Sampler,
     penalties: PenaltyState,
     topLogprobs: number | undefined,
-    signal: AbortSignal | undefined,
   ): Promise<GeneratedToken> {
-    const list = penalties.list();
-    const onCpu = list.ids.length > PENALTY_CAPACITY;
-    const found = await this.#runner.step(ids, onCpu ? NO_PENALTIES : list, signal);
     // The penalty list is longer than the kernel's: all logits, penalised here.
-    let chosenFrom = onCpu ? await this.#allCandidates(found, penalties) : this.#candidates(found);
+    const onCpu = isTooLong(penalties);
+    let chosenFrom = onCpu ? await this.#allCandidates(found, row, penalties) : this.#candidates(found);
     let choice = sampler.sample(chosenFrom);
     if (choice === 'need-all') {
-      chosenFrom = await this.#allCandidates(found);
+      chosenFrom = await this.#allCandidates(found, row);
       choice = sampler.sample(chosenFrom);
       if (choice === 'need-all') throw new Error('the sampler cannot choose from all logits');
     }
@@ -153,8 +205,8 @@ export class TextEngine implements TokenModel {
     return { ids, logits, logSumExp, argmax: ids[best], vocabularySize: this.model.config.vocabulary };
   }
 
-  async #allCandidates({ logSumExp }: CandidateList, penalties?: PenaltyState): Promise<Candidates> {
-    const logits = await this.#runner.lastLogits();
+  async #allCandidates({ logSumExp }: CandidateList, row: number, penalties?: PenaltyState): Promise<Candidates> {
+    const logits = await this.#runner.lastLogits(row);
     if (penalties) for (const id of penalties.list().ids) logits[id] = penalties.apply(id, logits[id]);
     return this.#candidates({ ids: Uint32Array.from(logits.keys()), logits, logSumExp });
   }
@@ -210,8 +262,6 @@ export class TextEngine implements TokenModel {
       visionRuns: this.images.runs,
       visionCached: this.images.cached,
       visionMs: this.images.runMs,
-      draftedTokens: 0,
-      acceptedTokens: 0,
     };
   }
 
@@ -231,6 +281,15 @@ export class TextEngine implements TokenModel {
     this.weights.close();
     this.gpu.dispose();
   }
+}
+
+function isTooLong(penalties: PenaltyState): boolean {
+  return penalties.list().ids.length > PENALTY_CAPACITY;
+}
+
+/** The penalties that the kernel applies: all, or none where there are too many. */
+function onGpu(penalties: PenaltyState): PenaltyList {
+  return isTooLong(penalties) ? NO_PENALTIES : penalties.list();
 }
 
 function trafficOf({ resident, counts }: ExpertResidency): ExpertTraffic {

@@ -32,6 +32,11 @@ export interface LoadOptions {
   waitForExperts?: boolean;
   /** A WebGPU implementation to run on in this thread (Node: Dawn's `create([])`). Default: `navigator.gpu` in a worker. */
   gpu?: GPU;
+  /**
+   * Tokens that are drafted ahead by the model's MTP block and verified together, 0 to 3; 0 leaves the block out. Answers are
+   * the same token for token; it only takes less time and more memory. Default 1 where the file has such a block.
+   */
+  draftTokens?: number;
   /** Arithmetic: `'f32'` everywhere, or `'f16'` tiles and KV cache; `'auto'` (default) takes f16 where the device has it. */
   precision?: 'auto' | 'f32' | 'f16';
   /** Called at most some ten times a second. */
@@ -58,7 +63,10 @@ export interface LoadProgress {
 }
 
 export interface PlanOptions
-  extends Pick<LoadOptions, 'mmproj' | 'contextLength' | 'gpuMemoryBytes' | 'gpu' | 'precision' | 'signal'> {
+  extends Pick<
+    LoadOptions,
+    'mmproj' | 'contextLength' | 'gpuMemoryBytes' | 'gpu' | 'precision' | 'draftTokens' | 'signal'
+  > {
   /** Rates that the estimate of speed goes by, where they are known better. */
   assume?: Partial<SpeedAssumptions>;
 }
@@ -102,7 +110,7 @@ export interface MemoryPlan {
   fullBytes: number;
   /** Routed experts a layer; 0 when dense. */
   experts: number;
-  /** Slots of each layer; empty when dense. */
+  /** Slots of each layer, and of the MTP block where it drafts; empty when dense. */
   slots: readonly number[];
   /** An estimate of decoding, with what it assumes. */
   speed: {
@@ -124,6 +132,8 @@ export interface ModelInfo {
   hiddenSize: number;
   vocabularySize: number;
   contextLength: number;
+  /** Most tokens that `contextLength` can be set to when it is loaded. */
+  longestContext?: number;
   /** Routed experts a layer; 0 when dense. */
   experts: number;
   expertsUsed: number;
@@ -137,6 +147,8 @@ export interface ModelInfo {
   /** `<vendor> <architecture> <device>` as far as the browser tells. */
   adapter: string;
   precision: 'f32' | 'f16';
+  /** Most tokens that are drafted ahead by the model's MTP block; 0 or absent: none. */
+  draftTokens?: number;
   /** What it takes of the GPU's memory. */
   plan?: MemoryPlan;
 }
@@ -176,7 +188,7 @@ export interface EngineStats {
   expertMisses: number;
   expertStallMs: number;
   /**
-   * `[layers, experts]`: where each expert is: 0 on the server, 1 in the store or a picked file, 2 in a slot, 3 in a slot
+   * `[layers, experts]` (an MTP block that drafts is the last layer): where each expert is: 0 on the server, 1 in the store or a picked file, 2 in a slot, 3 in a slot
    * and chosen by the last pass. Of a model of experts.
    */
   experts?: Uint8Array;
@@ -189,6 +201,7 @@ export interface EngineStats {
   visionCached: number;
   /** Time of the runs. */
   visionMs: number;
+  /** Tokens that were drafted ahead, and those of them that were right and so cost no pass of their own. */
   draftedTokens: number;
   acceptedTokens: number;
 }

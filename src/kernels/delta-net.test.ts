@@ -2,9 +2,10 @@ import { describe, expect, test } from 'vitest';
 import { useBuffers } from '../../tools/testing/buffers.ts';
 import { expectClose, openTestGpu, readFloats, run } from '../../tools/testing/kernels.ts';
 import { randomNormal, randomSource } from '../../tools/testing/random.ts';
-import type { GpuBuffer } from '../gpu/index.ts';
+import type { GpuBuffer, Recorder } from '../gpu/index.ts';
 import {
   type DeltaNetDims,
+  type DeltaNetOptions,
   type DeltaScanShape,
   deltaChannels,
   deltaConv,
@@ -144,7 +145,12 @@ function sideBySide(a: Float32Array, b: Float32Array, columns: number): Float32A
 }
 
 /** Both kernels over the tokens given, as the model runs them. */
-async function layer(dims: DeltaNetDims, inputs: Inputs, state: GpuState, shape?: DeltaScanShape) {
+async function layer(
+  dims: DeltaNetDims,
+  inputs: Inputs,
+  state: GpuState,
+  { from = 0, ...options }: DeltaNetOptions & { from?: number } = {},
+) {
   const channels = deltaChannels(dims);
   const tokens = inputs.qkv.length / channels;
   const [qkv, y] = [buffers.floats(inputs.qkv), buffers.output(tokens * channels)];
@@ -153,10 +159,11 @@ async function layer(dims: DeltaNetDims, inputs: Inputs, state: GpuState, shape?
   const weight = buffers.floats(inputs.weight);
   const alphaBeta = buffers.floats(sideBySide(inputs.alpha, inputs.beta, dims.valueHeads));
   const decay = buffers.floats([...inputs.a, ...inputs.dt]);
-  await run(gpu, (rec) => {
+  const record = (rec: Recorder) => {
     deltaConv(rec, dims, { qkv, weight, alphaBeta, decay, y, gates }, state, tokens, EPS);
-    deltaNet(rec, dims, { qkv: y, gates, convInput: qkv, o }, state, tokens, shape);
-  });
+    deltaNet(rec, dims, { qkv: y, gates, convInput: qkv, o }, state, tokens, options);
+  };
+  await run(gpu, record, { position: 0, tokens, state: from });
   return {
     y: await readFloats(gpu, y, tokens * channels),
     gates: await readFloats(gpu, gates, tokens * dims.valueHeads * 2),
@@ -201,7 +208,7 @@ describe.each(cases)('$keyHeads key, $valueHeads value heads of $headDim, $token
     const inputs = randomInputs(dims, tokens, 7 * tokens);
     const before = randomState(dims, 3);
     const state = uploadState(before);
-    const actual = await layer(dims, inputs, state, shape);
+    const actual = await layer(dims, inputs, state, { shape });
     const expected = convReference(dims, inputs, before);
     expectClose(actual.y, expected.y);
     expectClose(actual.gates, expected.gates);
@@ -229,6 +236,28 @@ test.each([1, 2, 3, 4, 30, 64])('a pass cut after %i tokens gives what one pass 
     expectSame(new Float32Array(await gpu.read(cutState[key])), new Float32Array(await gpu.read(whole[key])));
   }
 });
+
+test.each([1, 2, 3, 4])(
+  '%i tokens that are taken back leave the state as if they had never been read',
+  async (back) => {
+    const dims = { keyHeads: 2, valueHeads: 4, headDim: 64 };
+    const kept = 5;
+    const [read, more] = [randomInputs(dims, kept, 11), randomInputs(dims, 3, 12)];
+    const before = randomState(dims, 5);
+    const room = (state: Float32Array) => [...state, ...new Float32Array((kept - 1) * state.length)];
+    const rolled = { conv: buffers.floats(room(before.conv)), recurrent: buffers.floats(room(before.recurrent)) };
+    const straight = uploadState(before);
+    await layer(dims, read, rolled, { kept });
+    await layer(dims, part(read, dims, 0, kept - back), straight);
+    const found = await layer(dims, { ...more, weight: read.weight, a: read.a, dt: read.dt }, rolled, { from: back });
+    const expected = await layer(dims, { ...more, weight: read.weight, a: read.a, dt: read.dt }, straight);
+    for (const key of ['y', 'gates', 'o'] as const) expectSame(found[key], expected[key]);
+    for (const key of ['conv', 'recurrent'] as const) {
+      const { length } = before[key];
+      expectSame(await readFloats(gpu, rolled[key], length), await readFloats(gpu, straight[key], length));
+    }
+  },
+);
 
 test('a state of zeros is the start of a text', async () => {
   const dims = { keyHeads: 1, valueHeads: 2, headDim: 128 };

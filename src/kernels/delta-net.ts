@@ -13,11 +13,11 @@ export function deltaChannels({ keyHeads, valueHeads, headDim }: DeltaNetDims): 
   return (2 * keyHeads + valueHeads) * headDim;
 }
 
-/** What the recurrence keeps of the past, per layer. */
+/** What the recurrence keeps of the past, per layer: one state or several, of which the step buffer names the one to read. */
 export interface DeltaState {
-  /** The convolution's last three inputs, `[3, channels]` f32. */
+  /** The convolution's last three inputs, `[states, 3, channels]` f32. */
   conv: Bindable;
-  /** S transposed, `[valueHeads, D values, D keys]` f32. */
+  /** S transposed, `[states, valueHeads, D values, D keys]` f32. */
   recurrent: Bindable;
 }
 
@@ -63,6 +63,12 @@ export function deltaScanShape({ capabilities }: Gpu): DeltaScanShape {
   return capabilities.subgroupMinSize >= 16 ? { lanes: 64, split: 4 } : { lanes: 32, split: 1 };
 }
 
+export interface DeltaNetOptions {
+  /** States that are kept, after each of the last tokens: the last one's in place 0, the one's before it in place 1, … */
+  kept?: number;
+  shape?: DeltaScanShape;
+}
+
 /**
  * The gated delta rule over the pass's tokens; moves both states on.
  * @param qkv `[T, channels]` f32 from `deltaConv` @param convInput what `deltaConv` read @param o `[T, valueHeads, D]` f32
@@ -73,8 +79,9 @@ export function deltaNet(
   { qkv, gates, convInput, o }: { qkv: Bindable; gates: Bindable; convInput: Bindable; o: Bindable },
   state: DeltaState,
   tokens: number,
-  { lanes, split }: DeltaScanShape = deltaScanShape(rec.gpu),
+  { kept = 1, shape = deltaScanShape(rec.gpu) }: DeltaNetOptions = {},
 ): void {
+  const { lanes, split } = shape;
   rec.dispatch(
     {
       name: 'delta_net',
@@ -82,7 +89,7 @@ export function deltaNet(
       constants: { DIM: headDim, LANES: lanes, SPLIT: split },
     },
     { qkv, gates, state: state.recurrent, o, conv_input: convInput, conv_state: state.conv },
-    { tokens, key_heads: keyHeads, value_heads: valueHeads },
+    { tokens, key_heads: keyHeads, value_heads: valueHeads, kept },
     [(headDim * split) / lanes, valueHeads],
   );
 }

@@ -13,6 +13,8 @@ export interface ModelConfig {
   readonly contextLength: number;
   /** Kind of each layer's mixer, first to last; MTP blocks not included. */
   readonly layers: readonly ('deltaNet' | 'attention')[];
+  /** Blocks for multi-token prediction, behind the layers. */
+  readonly mtpBlocks: number;
   readonly eps: number;
   readonly attention: AttentionDims;
   readonly deltaNet: DeltaNetDims;
@@ -103,6 +105,7 @@ export function readConfig({ metadata, name, tensors }: Pick<Weights, 'metadata'
     vocabulary,
     contextLength: read.size('context_length'),
     layers: layerKinds(read, layerCount, blocks),
+    mtpBlocks: mtp,
     eps: read.number('attention.layer_norm_rms_epsilon'),
     attention: { heads, kvHeads, headDim, rotaryDim: ropeDim },
     deltaNet: { keyHeads, valueHeads, headDim: stateDim },

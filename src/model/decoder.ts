@@ -28,6 +28,10 @@ export interface Pass {
   readonly tokens: number;
   /** Matmul tiles in f16. */
   readonly f16: boolean;
+  /** How many of the last tokens the DeltaNet layers keep a state after. Default 1. */
+  readonly kept?: number;
+  /** Where the router of a pass of one layer says what it chose. Default: `routing` has room for all layers. */
+  readonly choices?: { readonly buffer: GpuBuffer; readonly at: number };
 }
 
 /** More routed pairs than this are sorted by expert and multiplied in tiles. */
@@ -41,11 +45,14 @@ export function decoder(pass: Pass, model: TextModel, state: SequenceState): Gpu
   const { rec, config, scratch, input, tokens } = pass;
   const x = scratch.rows('x', config.hidden); // [T, hidden]
   embed(rec, model.embedding, input.tokens, x, tokens);
-  for (const [i, layer] of model.layers.entries()) {
-    mixer(pass, layer, normed(pass, x, layer.inputNorm), x, state.layers[i]);
-    feedForward(pass, layer, i, normed(pass, x, layer.ffnNorm), x);
-  }
+  for (const [i, layer] of model.layers.entries()) decoderLayer(pass, layer, i, x, state.layers[i]);
   return x;
+}
+
+/** One layer: `x += mixer(rms(x))`, then `x += ffn(rms(x))`. @param i names it to the experts' residency */
+export function decoderLayer(pass: Pass, layer: Layer, i: number, x: GpuBuffer, state: LayerState): void {
+  mixer(pass, layer, normed(pass, x, layer.inputNorm), x, state);
+  feedForward(pass, layer, i, normed(pass, x, layer.ffnNorm), x);
 }
 
 /** The place behind the router of a layer, where its pairs' slots are known: what a halted pass goes on from. */
@@ -62,7 +69,7 @@ export function routing(scratch: Scratch, { layers, ffn }: ModelConfig): { slots
   };
 }
 
-/** Logits of `count` rows from `first` of the residual stream, `[count, vocabulary]`. */
+/** Logits of `count` rows from `first` of the residual stream, `[count, stride]`. @param stride default: the vocabulary */
 export function head(
   pass: Pass,
   model: TextModel,
@@ -70,11 +77,12 @@ export function head(
   logits: GpuBuffer,
   first: number,
   count: number,
+  stride?: number,
 ): void {
   const { rec, config, scratch, f16 } = pass;
   const h = scratch.rows('normed', config.hidden);
   rmsNorm(rec, x, model.outputNorm, h, { rows: count, columns: config.hidden, eps: config.eps, first });
-  product(rec, model.output, h, logits, count, { f16 });
+  product(rec, model.output, h, logits, count, { f16, stride });
 }
 
 function normed({ rec, config, scratch, tokens }: Pass, x: GpuBuffer, weight: GpuBuffer): GpuBuffer {
@@ -119,7 +127,7 @@ function gatedAttention(
 
 /** `x += ssm_out · (rms(delta rule(h)) · silu(z))`. Source: qwen35.md §2.2. */
 function gatedDeltaNet(
-  { rec, config, scratch, tokens, f16 }: Pass,
+  { rec, config, scratch, tokens, f16, kept }: Pass,
   layer: DeltaNetLayer,
   h: GpuBuffer,
   x: GpuBuffer,
@@ -140,7 +148,7 @@ function gatedDeltaNet(
   const conv = { qkv, weight: layer.conv, alphaBeta, decay: layer.decay, y: convolved, gates };
   deltaConv(rec, dims, conv, state, tokens, eps);
   const o = scratch.rows('recalled', valueHeads * headDim); // [T, Hv, D]
-  deltaNet(rec, dims, { qkv: convolved, gates, convInput: qkv, o }, state, tokens);
+  deltaNet(rec, dims, { qkv: convolved, gates, convInput: qkv, o }, state, tokens, { kept });
   const y = scratch.rows('gated', valueHeads * headDim); // [T, Hv, D]
   gatedNorm(rec, { o, z, weight: layer.norm, y }, tokens * valueHeads, headDim, eps);
   product(rec, layer.output, y, x, tokens, { f16, accumulate: true });
@@ -206,9 +214,10 @@ function moe(pass: Pass, ffn: MoeFfn, layer: number, h: GpuBuffer, x: GpuBuffer)
   product(rec, ffn.router, h, logits, tokens);
   const pairs = tokens * topK;
   const { slots, experts } = routing(scratch, config);
+  const { buffer, at } = pass.choices ?? { buffer: experts, at: layer * pairs };
   const weights = scratch.rows('routed weights', topK); // [T, K]
-  const choice = { expertCount, topK, scale, layer, expertsAt: layer * pairs };
-  router(rec, { logits, slotOf: ffn.slots.buffer, slots, experts, weights }, tokens, choice);
+  const choice = { expertCount, topK, scale, layer, expertsAt: at };
+  router(rec, { logits, slotOf: ffn.slots.buffer, slots, experts: buffer, weights }, tokens, choice);
 
   rec.mark(routedMark(layer));
   const plain = { slots, pairs, xShare: topK };

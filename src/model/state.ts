@@ -23,13 +23,30 @@ export interface StateOptions {
   contextLength: number;
   /** Keys and values as packed halves. */
   kvF16: boolean;
+  /** Tokens at the end of a pass that can be taken back. Default 0. */
+  undo?: number;
+  /** For an MTP block: rows of hidden states that may wait for it. Default: there is none. */
+  mtpRows?: number;
+}
+
+/** What an MTP block remembers, and what it is still to read. */
+export interface MtpState {
+  readonly cache: LayerState & { readonly kind: 'attention' };
+  /** `[mtpRows, hidden]` f32: the residual stream behind the last layer, of tokens from `read` on. */
+  readonly waiting: GpuBuffer;
+  /** Tokens whose hidden state it has read, each with the token behind it. Fewer than the model's. */
+  read: number;
 }
 
 /** What the model remembers of a sequence: KV caches of its attention layers, states of its DeltaNet layers. */
 export class SequenceState {
   readonly layers: readonly LayerState[];
+  /** Of a model that drafts by its MTP block. */
+  readonly mtp: MtpState | undefined;
   /** Tokens read so far. */
   position = 0;
+  /** Which of the recurrent states is that at the position: as many tokens before the end of the last pass. */
+  undone = 0;
   #capacity: number;
 
   constructor(
@@ -39,16 +56,24 @@ export class SequenceState {
   ) {
     this.#capacity = Math.min(FIRST_CAPACITY, options.contextLength);
     const { valueHeads, headDim } = config.deltaNet;
+    const states = this.#states;
     this.layers = config.layers.map(
       (kind, i): LayerState =>
         kind === 'attention'
           ? { kind, ...this.#createKv(`layer ${i}`), capacity: this.#capacity, f16: options.kvF16 }
           : {
               kind,
-              conv: gpu.createBuffer(`layer ${i} conv state`, 3 * deltaChannels(config.deltaNet) * 4),
-              recurrent: gpu.createBuffer(`layer ${i} recurrent state`, valueHeads * headDim * headDim * 4),
+              conv: gpu.createBuffer(`layer ${i} conv state`, states * 3 * deltaChannels(config.deltaNet) * 4),
+              recurrent: gpu.createBuffer(`layer ${i} recurrent state`, states * valueHeads * headDim * headDim * 4),
             },
     );
+    const { mtpRows = 0 } = options;
+    if (mtpRows === 0) return;
+    this.mtp = {
+      cache: { kind: 'attention', ...this.#createKv('MTP'), capacity: this.#capacity, f16: options.kvF16 },
+      waiting: gpu.createBuffer('hidden states for MTP', mtpRows * this.#hiddenBytes),
+      read: 0,
+    };
   }
 
   /** Tokens the KV caches have room for. Programs recorded for one capacity do not fit another. */
@@ -62,7 +87,7 @@ export class SequenceState {
     const old = this.#capacity;
     while (this.#capacity < tokens) this.#capacity = Math.min(2 * this.#capacity, this.options.contextLength);
     const rowBytes = kvRowBytes(this.config.attention, this.options.kvF16);
-    for (const [i, layer] of this.layers.entries()) {
+    for (const [i, layer] of [...this.layers, ...(this.mtp ? [this.mtp.cache] : [])].entries()) {
       if (layer.kind !== 'attention') continue;
       const grown = this.#createKv(`layer ${i}`);
       const encoder = this.gpu.device.createCommandEncoder();
@@ -88,10 +113,12 @@ export class SequenceState {
   /** Forgets the sequence. */
   reset(): void {
     this.position = 0;
+    this.undone = 0;
+    if (this.mtp) this.mtp.read = 0;
     const encoder = this.gpu.device.createCommandEncoder();
     for (const layer of this.layers) {
       if (layer.kind !== 'deltaNet') continue; // cached keys beyond the position are never read
-      encoder.clearBuffer(layer.conv.buffer);
+      encoder.clearBuffer(layer.conv.buffer); // all its states, of which the first is read next
       encoder.clearBuffer(layer.recurrent.buffer);
     }
     this.gpu.device.queue.submit([encoder.finish()]);
@@ -99,52 +126,74 @@ export class SequenceState {
 
   /** Bytes of all buffers as they are. */
   get bytes(): number {
-    return this.layers.reduce(
-      (sum, layer) =>
-        sum + (layer.kind === 'attention' ? layer.k.size + layer.v.size : layer.conv.size + layer.recurrent.size),
-      0,
-    );
+    return this.#buffers().reduce((sum, { size }) => sum + size, 0);
   }
 
   /** Bytes that `save` writes: the part of the state that is not kept token by token. */
   get recurrentBytes(): number {
-    return this.#recurrent().reduce((sum, { size }) => sum + size, 0);
+    return this.#recurrent().reduce((sum, { bytes }) => sum + bytes, 0) + (this.mtp ? this.#hiddenBytes : 0);
   }
 
-  /** Copies what the DeltaNet layers remember. */
+  /** Copies what the DeltaNet layers remember, and the hidden state that an MTP block still needs with any next token. */
   save(into: GpuBuffer): void {
-    this.#copyRecurrent((encoder, part, offset) =>
-      encoder.copyBufferToBuffer(part.buffer, 0, into.buffer, offset, part.size),
-    );
+    const encoder = this.gpu.device.createCommandEncoder();
+    let offset = 0;
+    for (const { buffer, bytes } of this.#recurrent()) {
+      encoder.copyBufferToBuffer(buffer.buffer, this.undone * bytes, into.buffer, offset, bytes);
+      offset += bytes;
+    }
+    if (this.mtp) {
+      const row = this.position - 1 - this.mtp.read;
+      const { buffer } = this.mtp.waiting;
+      encoder.copyBufferToBuffer(buffer, row * this.#hiddenBytes, into.buffer, offset, this.#hiddenBytes);
+    }
+    this.gpu.device.queue.submit([encoder.finish()]);
   }
 
   /** Goes back to where a copy was saved; keys and values up to there must still be those of then. */
   restore(from: GpuBuffer, position: number): void {
-    this.#copyRecurrent((encoder, part, offset) =>
-      encoder.copyBufferToBuffer(from.buffer, offset, part.buffer, 0, part.size),
-    );
+    const encoder = this.gpu.device.createCommandEncoder();
+    let offset = 0;
+    for (const { buffer, bytes } of this.#recurrent()) {
+      encoder.copyBufferToBuffer(from.buffer, offset, buffer.buffer, 0, bytes);
+      offset += bytes;
+    }
+    // The token behind the last one may be another now. Where the block has not come so far, all it needs still waits.
+    if (this.mtp && this.mtp.read >= position) {
+      encoder.copyBufferToBuffer(from.buffer, offset, this.mtp.waiting.buffer, 0, this.#hiddenBytes);
+      this.mtp.read = position - 1;
+    }
+    this.gpu.device.queue.submit([encoder.finish()]);
     this.position = position;
+    this.undone = 0;
   }
 
   dispose(): void {
-    for (const layer of this.layers) {
-      const buffers = layer.kind === 'attention' ? [layer.k, layer.v] : [layer.conv, layer.recurrent];
-      for (const buffer of buffers) buffer.dispose();
-    }
+    for (const buffer of this.#buffers()) buffer.dispose();
   }
 
-  #recurrent(): GpuBuffer[] {
-    return this.layers.flatMap((layer) => (layer.kind === 'deltaNet' ? [layer.conv, layer.recurrent] : []));
+  #buffers(): GpuBuffer[] {
+    const ofLayers = this.layers.flatMap((layer) =>
+      layer.kind === 'attention' ? [layer.k, layer.v] : [layer.conv, layer.recurrent],
+    );
+    return this.mtp ? [...ofLayers, this.mtp.cache.k, this.mtp.cache.v, this.mtp.waiting] : ofLayers;
   }
 
-  #copyRecurrent(copy: (encoder: GPUCommandEncoder, part: GpuBuffer, offset: number) => void): void {
-    const encoder = this.gpu.device.createCommandEncoder();
-    let offset = 0;
-    for (const part of this.#recurrent()) {
-      copy(encoder, part, offset);
-      offset += part.size;
-    }
-    this.gpu.device.queue.submit([encoder.finish()]);
+  /** The DeltaNet layers' buffers, and the bytes of one state. */
+  #recurrent(): { buffer: GpuBuffer; bytes: number }[] {
+    return this.layers.flatMap((layer) =>
+      layer.kind === 'deltaNet'
+        ? [layer.conv, layer.recurrent].map((buffer) => ({ buffer, bytes: buffer.size / this.#states }))
+        : [],
+    );
+  }
+
+  get #states(): number {
+    return 1 + (this.options.undo ?? 0);
+  }
+
+  get #hiddenBytes(): number {
+    return this.config.hidden * 4;
   }
 
   #createKv(label: string): { k: GpuBuffer; v: GpuBuffer } {

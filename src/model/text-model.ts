@@ -15,7 +15,9 @@ export interface TextModel {
   readonly output: WeightMatrix;
   readonly outputNorm: GpuBuffer;
   readonly layers: readonly Layer[];
-  /** Of a model of experts. */
+  /** What drafts tokens, where it was asked for. */
+  readonly mtp: MtpBlock | undefined;
+  /** Of a model of experts; the MTP block's come last. */
   readonly experts: ExpertResidency | undefined;
   dispose(): void;
 }
@@ -25,6 +27,19 @@ export type Layer = (AttentionLayer | DeltaNetLayer) & {
   readonly ffnNorm: GpuBuffer;
   readonly ffn: DenseFfn | MoeFfn;
 };
+
+/** Multi-token prediction: drafts the token after the next. Source: qwen35.md §8. */
+export interface MtpBlock {
+  readonly layer: Layer;
+  /** `[hidden, 2·hidden]`: of the next token's embedding, then of the hidden state. */
+  readonly join: WeightMatrix;
+  readonly embeddingNorm: GpuBuffer;
+  readonly hiddenNorm: GpuBuffer;
+  /** The model's own, where the block has none. */
+  readonly embedding: WeightMatrix;
+  readonly outputNorm: GpuBuffer;
+  readonly output: WeightMatrix;
+}
 
 export interface AttentionLayer {
   readonly kind: 'attention';
@@ -78,7 +93,7 @@ export interface MoeFfn {
 
 /** How many experts there is room for, and who they are. */
 export interface ExpertRoom {
-  /** Slots of each layer, from its number of chosen experts to all. */
+  /** Slots of each layer (and of the MTP block, if it is loaded), from its number of chosen experts to all. */
   readonly slots: readonly number[];
   readonly policy: ExpertPolicy;
   /** Loading reads no experts: they come later, those first that are wanted. */
@@ -88,6 +103,8 @@ export interface ExpertRoom {
 export interface LoadTextOptions {
   /** Default: a slot for every expert. */
   room?: ExpertRoom;
+  /** Loads the first MTP block, which the file must have. */
+  mtp?: boolean;
   /** Called with bytes uploaded so far, all there are to upload, and the file being read. */
   onProgress?: (loaded: number, total: number, file: string) => void;
   signal?: AbortSignal;
@@ -98,7 +115,7 @@ export async function loadTextModel(gpu: Gpu, weights: Weights, options: LoadTex
   const config = readConfig(weights);
   const loader = new TensorLoader(gpu, weights);
   try {
-    const model = allocateTextModel(loader, config, options.room);
+    const model = allocateTextModel(loader, config, options);
     const total = loader.totalBytes;
     let loaded = 0;
     await loader.load((bytes, file) => {
@@ -113,13 +130,21 @@ export async function loadTextModel(gpu: Gpu, weights: Weights, options: LoadTex
 }
 
 /** A text model whose tensors the loader is still to read. */
-export function allocateTextModel(loader: TensorLoader, config: ModelConfig, room?: ExpertRoom): TextModel {
+export function allocateTextModel(
+  loader: TensorLoader,
+  config: ModelConfig,
+  { room, mtp: wantsMtp = false }: Pick<LoadTextOptions, 'room' | 'mtp'> = {},
+): TextModel {
   const { hidden, vocabulary } = config;
   const embedding = loader.matrix('token_embd.weight', [vocabulary, hidden]);
   const output = loader.has('output.weight') ? loader.matrix('output.weight', [vocabulary, hidden]) : embedding;
   const outputNorm = loader.vector(['output_norm.weight'], hidden);
-  const experts = config.ffn.kind === 'moe' ? new ExpertAllocator(loader, config, config.ffn, room) : undefined;
-  const layers = config.layers.map((kind, i): Layer => {
+  const count = config.layers.length;
+  const experts =
+    config.ffn.kind === 'moe'
+      ? new ExpertAllocator(loader, hidden, config.ffn, room ?? roomForAll(config.ffn, count + Number(wantsMtp)))
+      : undefined;
+  const layer = (kind: Layer['kind'], i: number): Layer => {
     const name = (suffix: string) => `blk.${i}.${suffix}`;
     return {
       ...(kind === 'attention' ? attentionLayer(loader, config, name) : deltaNetLayer(loader, config, name)),
@@ -127,13 +152,39 @@ export function allocateTextModel(loader: TensorLoader, config: ModelConfig, roo
       ffnNorm: loader.vector([name('post_attention_norm.weight')], hidden),
       ffn: config.ffn.kind === 'dense' ? denseFfn(loader, config.ffn, hidden, name) : experts!.layer(i, name),
     };
-  });
+  };
+  const layers = config.layers.map(layer);
+  const mtp = wantsMtp
+    ? mtpBlock(loader, layer('attention', count), count, { embedding, outputNorm, output })
+    : undefined;
   const residency = experts?.residency();
   const dispose = () => {
     residency?.close();
     loader.disposeOwned();
   };
-  return { config, embedding, output, outputNorm, layers, experts: residency, dispose };
+  return { config, embedding, output, outputNorm, layers, mtp, experts: residency, dispose };
+}
+
+function mtpBlock(
+  loader: TensorLoader,
+  layer: Layer,
+  i: number,
+  shared: Pick<MtpBlock, 'embedding' | 'outputNorm' | 'output'>,
+): MtpBlock {
+  const { rows: vocabulary, columns: hidden } = shared.embedding;
+  const name = (suffix: string) => `blk.${i}.nextn.${suffix}.weight`;
+  const own = (suffix: string, instead: WeightMatrix) =>
+    loader.has(name(suffix)) ? loader.matrix(name(suffix), [vocabulary, hidden]) : instead;
+  const norm = name('shared_head_norm');
+  return {
+    layer,
+    join: loader.matrix(name('eh_proj'), [hidden, 2 * hidden]),
+    embeddingNorm: loader.vector([name('enorm')], hidden),
+    hiddenNorm: loader.vector([name('hnorm')], hidden),
+    embedding: own('embed_tokens', shared.embedding),
+    outputNorm: loader.has(norm) ? loader.vector([norm], hidden) : shared.outputNorm,
+    output: own('shared_head_head', shared.output),
+  };
 }
 
 type Name = (suffix: string) => string;
@@ -188,6 +239,10 @@ function denseFfn(loader: TensorLoader, { width }: DenseConfig, hidden: number, 
 /** Buffers through which absent experts come: two experts at a time, of three matrices at most. */
 const RING_BUFFERS = 6;
 
+function roomForAll({ experts }: MoeConfig, layers: number): ExpertRoom {
+  return { slots: new Array<number>(layers).fill(experts), policy: createPolicy('forecast', { layers, experts }) };
+}
+
 /** Makes the feed-forward parts of a model of experts. */
 class ExpertAllocator {
   readonly #loader: TensorLoader;
@@ -196,14 +251,11 @@ class ExpertAllocator {
   readonly #room: ExpertRoom;
   readonly #layers: { table: SlotTable; stacks: readonly ExpertStack[] }[] = [];
 
-  constructor(loader: TensorLoader, { layers, hidden }: ModelConfig, config: MoeConfig, room?: ExpertRoom) {
+  constructor(loader: TensorLoader, hidden: number, config: MoeConfig, room: ExpertRoom) {
     this.#loader = loader;
     this.#hidden = hidden;
     this.#config = config;
-    this.#room = room ?? {
-      slots: layers.map(() => config.experts),
-      policy: createPolicy('forecast', { layers: layers.length, experts: config.experts }),
-    };
+    this.#room = room;
   }
 
   layer(i: number, name: Name): MoeFfn {

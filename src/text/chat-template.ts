@@ -28,8 +28,15 @@ export interface TemplateInput {
   /** Default `true`: ends with the opening of the assistant's turn. */
   readonly add_generation_prompt?: boolean;
   readonly enable_thinking?: boolean;
+  /** An answer that ends the prompt, for the model to go on with. */
+  readonly unfinished?: UnfinishedAnswer;
   /** Anything else a template may ask for. */
   readonly [variable: string]: unknown;
+}
+
+export interface UnfinishedAnswer {
+  readonly reasoning: string;
+  readonly content: string;
 }
 
 export interface RenderedPrompt {
@@ -38,8 +45,10 @@ export interface RenderedPrompt {
   readonly guard: string;
   /** As a reader would see it. */
   readonly text: string;
-  /** The prompt ends inside `<think>`: the answer begins with reasoning. */
+  /** The template opens `<think>`: the answer begins with reasoning. */
   readonly opensThinking: boolean;
+  /** What comes next is reasoning: it begins, or an unfinished answer had not got beyond it. */
+  readonly withinThinking: boolean;
 }
 
 /** Private use: no meaning to Unicode, to Jinja or to JSON; neither white space nor a letter. */
@@ -89,7 +98,7 @@ export class ChatTemplate {
     const guard = unusedCharacter(this.#source, input);
     const all = (text: string) => this.#guardAll(text, guard);
     const control = (text: string) => this.#guardControl(text, guard);
-    const { messages, ...variables } = input;
+    const { messages, unfinished, ...variables } = input;
     const context: Record<string, unknown> = { add_generation_prompt: true, ...this.#variables };
     for (const [name, value] of Object.entries(variables)) {
       if (value !== undefined) context[name] = mapStrings(value, all); // a variable set to undefined counts as defined
@@ -108,13 +117,28 @@ export class ChatTemplate {
         cause,
       });
     }
+    const opensThinking = guarded.trimEnd().endsWith('<think>');
+    if (unfinished) guarded += unfinishedText(unfinished, opensThinking, all);
     return {
       guarded,
       guard,
       text: guarded.replaceAll(guard, ''),
-      opensThinking: guarded.trimEnd().endsWith('<think>'),
+      opensThinking,
+      withinThinking: opensThinking && (unfinished?.content.trim() ?? '') === '',
     };
   }
+}
+
+/** Behind the opening of the answer, in the format that `ReasoningSplitter` takes apart. */
+function unfinishedText(
+  { reasoning, content }: UnfinishedAnswer,
+  opensThinking: boolean,
+  guard: (text: string) => string,
+): string {
+  const said = content.trimStart();
+  if (!opensThinking) return guard(said);
+  const thought = guard(reasoning.trim());
+  return said === '' ? thought : `${thought}\n</think>\n\n${guard(said)}`;
 }
 
 /**

@@ -1,5 +1,11 @@
 /** Text to tokens and back, conversations to prompts, logits to a choice. Knows no GPU. */
-export { ChatTemplate, type RenderedPrompt, type TemplateInput, type TemplateMessage } from './chat-template.ts';
+export {
+  ChatTemplate,
+  type RenderedPrompt,
+  type TemplateInput,
+  type TemplateMessage,
+  type UnfinishedAnswer,
+} from './chat-template.ts';
 export { Detokenizer, decode } from './detokenizer.ts';
 export { type PenaltyList, PenaltyState } from './penalties.ts';
 export { Random, randomSeed } from './random.ts';

@@ -40,10 +40,16 @@ export class PenaltyState {
     }
   }
 
+  /** Tokens of the answer change nothing: the list is that of the beginning throughout. */
+  get isFixed(): boolean {
+    const { presencePenalty, frequencyPenalty, repetitionPenalty } = this.#settings;
+    return presencePenalty === 0 && frequencyPenalty === 0 && repetitionPenalty === 1;
+  }
+
   /** Counts a token of the answer. */
   accept(id: number): void {
+    if (this.isFixed) return;
     const { presencePenalty, frequencyPenalty, repetitionPenalty } = this.#settings;
-    if (presencePenalty === 0 && frequencyPenalty === 0 && repetitionPenalty === 1) return;
     const count = (this.#counts.get(id) ?? 0) + 1;
     this.#counts.set(id, count);
     const slot = this.#slot(id);

@@ -17,9 +17,12 @@ export class ReasoningSplitter {
   /** Not yet handed out: white space that may turn out to be the end, or the beginning of a marker. */
   #held = '';
 
-  /** @param thinking the prompt ended inside `<think>`; otherwise everything is content, unchanged */
-  constructor(thinking: boolean) {
-    this.#phase = thinking ? 'opening' : 'content';
+  /**
+   * @param thinking the prompt ended inside `<think>`; otherwise everything is content, unchanged
+   * @param resumed there is reasoning in the prompt already, and white space goes on from it
+   */
+  constructor(thinking: boolean, resumed = false) {
+    this.#phase = thinking ? (resumed ? 'reasoning' : 'opening') : 'content';
   }
 
   /** Whether what comes next is still reasoning. */

@@ -1,7 +1,8 @@
 /** Tells screen readers what happens, in whole sentences, through a live region. */
-import { type AnswerTurn, isRunning, type Turn } from './conversation.ts';
+
 import { SentenceReader } from './speech.ts';
 import { strings } from './strings.ts';
+import { type AnswerTurn, isRunning, type Turn } from './turns.ts';
 
 /** How long a screen reader has to notice a sentence. */
 const SPOKEN_MS = 5000;

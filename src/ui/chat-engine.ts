@@ -32,6 +32,9 @@ export interface ChatStreamRequest {
   stream: true;
   stream_options: { include_usage: boolean };
   chat_template_kwargs: { enable_thinking: boolean };
+  /** vLLM's: the last message is an answer that the model goes on with. */
+  continue_final_message?: boolean;
+  add_generation_prompt?: boolean;
   tools?: {
     type: 'function';
     function: { name: string; description?: string; parameters?: Record<string, unknown> };

@@ -75,6 +75,27 @@ const frameStyles = css`
     padding: 0;
     border: 0;
   }
+  .forgotten {
+    display: grid;
+    justify-items: center;
+    gap: 4px;
+    padding-block-start: 12px;
+    border-block-start: 1px dashed var(--_edge);
+    font-size: 0.925em;
+    text-align: center;
+  }
+  .removed {
+    display: flex;
+    align-items: center;
+    justify-content: space-between;
+    gap: 8px;
+    padding-inline: 12px 4px;
+  }
+  .removed .foot-button,
+  .forgotten .foot-button {
+    color: var(--_accent);
+    font-size: 0.875em;
+  }
   .title {
     margin: 0;
     font-size: 1.15em;

@@ -85,7 +85,7 @@ test('a failed answer keeps the conversation, and asking again replaces only tha
   expect(await chat.ask(failing.engine, 'Well?', options)).toMatchObject({ phase: 'failed' });
   expect(chat.messages).toEqual([{ role: 'user', content: 'Well?' }]);
   const { engine, requests } = scripted({ say: 'Yes.' });
-  await chat.askAgain(engine, options);
+  await chat.answerAgain(engine, options);
   expect(requests[0].messages).toEqual([{ role: 'user', content: 'Well?' }]);
   expect(chat.messages).toHaveLength(2);
 });
@@ -95,7 +95,7 @@ test('an edited message takes the place of the last one and of its answer', asyn
   const { engine, requests } = scripted({ say: 'Yes.' });
   await chat.ask(engine, 'One?', options);
   await chat.ask(engine, 'Two?', options);
-  await chat.askAgain(engine, options, 'Three?');
+  await chat.edit(engine, chat.turns[2].id, 'Three?', options, []);
   expect(requests[2].messages.map(({ content }) => content)).toEqual(['One?', 'Yes.', 'Three?']);
 });
 
@@ -116,6 +116,110 @@ test('given messages become the conversation', () => {
   expect(changed).toHaveBeenCalledOnce();
 });
 
+describe('branches', () => {
+  const contents = (chat: Conversation) => chat.turns.map(({ content }) => content);
+
+  test('an answer given again and an edited message stand beside the first ones', async () => {
+    const changes: string[] = [];
+    const chat = new Conversation(
+      () => {},
+      (change) => change !== 'growing' && changes.push(change),
+    );
+    await chat.ask(scripted({ say: 'A.' }).engine, 'One?', options);
+    await chat.ask(scripted({ say: 'B.' }).engine, 'Two?', options);
+    const again = scripted({ say: 'C.' });
+    await chat.answerAgain(again.engine, options, chat.turns[1].id);
+    expect(again.requests[0].messages).toEqual([{ role: 'user', content: 'One?' }]);
+    expect(contents(chat)).toEqual(['One?', 'C.']);
+    const { ids, place } = chat.siblings(chat.turns[1].id);
+    expect([ids.length, place]).toEqual([2, 1]);
+    chat.show(ids[0]);
+    expect(contents(chat)).toEqual(['One?', 'A.', 'Two?', 'B.']);
+    await chat.edit(scripted({ say: 'D.' }).engine, chat.turns[2].id, 'Three?', options, []);
+    expect(contents(chat)).toEqual(['One?', 'A.', 'Three?', 'D.']);
+    const { stored } = chat;
+    const other = new Conversation(() => {});
+    other.stored = stored;
+    expect(other.stored).toEqual(stored);
+    expect(contents(other)).toEqual(contents(chat));
+    expect(changes).toEqual(['message', 'answer', 'message', 'answer', 'answer', 'branch', 'message', 'answer']);
+  });
+
+  test('an answer without a word makes no branch', async () => {
+    const chat = new Conversation(() => {});
+    await chat.ask(scripted({ fail: new QwenError('device-lost', 'Gone.') }).engine, 'One?', options);
+    await chat.answerAgain(scripted({ say: 'A.' }).engine, options);
+    expect(chat.siblings(chat.turns[1].id).ids).toHaveLength(1);
+  });
+
+  test('what is removed goes with what follows, and comes back until something else happens', async () => {
+    const chat = new Conversation(() => {});
+    await chat.ask(scripted({ say: 'A.' }).engine, 'One?', options);
+    await chat.ask(scripted({ say: 'B.' }).engine, 'Two?', options);
+    chat.remove(chat.turns[1].id);
+    expect(contents(chat)).toEqual(['One?']);
+    chat.undoRemove();
+    expect(contents(chat)).toEqual(['One?', 'A.', 'Two?', 'B.']);
+    chat.remove(chat.turns[2].id);
+    await chat.ask(scripted({ say: 'C.' }).engine, 'Three?', options);
+    expect(chat.canPutBack).toBe(false);
+  });
+
+  test('another conversation is not disturbed by an answer that was still coming', async () => {
+    const told = vi.fn();
+    const chat = new Conversation(() => {}, told);
+    const { engine } = scripted({ say: 'Half' }, { wait: true });
+    const answered = chat.ask(engine, 'Well?', options);
+    await vi.waitFor(() => expect(chat.turns[1]).toMatchObject({ content: 'Half' }));
+    expect(chat.stored.messages[1]).toMatchObject({ content: 'Half', ended: 'stopped' });
+    told.mockClear();
+    chat.stored = { version: 1, messages: [{ role: 'user', content: 'Other', at: 0 }] };
+    await answered;
+    expect(contents(chat)).toEqual(['Other']);
+    expect(told).not.toHaveBeenCalled();
+  });
+
+  test('an answer that was cut goes on where it ended', async () => {
+    const chat = new Conversation(() => {});
+    await chat.ask(scripted({ think: 'Hm.' }, { say: 'And so', finish: 'length' }).engine, 'Go on', options);
+    const { engine, requests } = scripted({ say: ' it ends.', finish: 'stop' });
+    expect(await chat.goOn(engine, options)).toMatchObject({ content: 'And so it ends.', phase: 'done' });
+    expect(requests[0]).toMatchObject({ continue_final_message: true, add_generation_prompt: false });
+    expect(requests[0].messages).toEqual([
+      { role: 'user', content: 'Go on' },
+      { role: 'assistant', content: 'And so', reasoning_content: 'Hm.' },
+    ]);
+    expect(chat.turns).toHaveLength(2);
+  });
+});
+
+test('a full context gets room from the earliest messages, as many as it takes, and they can come back', async () => {
+  const chat = new Conversation(() => {});
+  chat.messages = [1, 2, 3, 4].flatMap((i) => [
+    { role: 'user', content: `Question ${i}?` },
+    { role: 'assistant', content: `Answer ${i}.`.repeat(10) },
+  ]);
+  const requests: ChatStreamRequest[] = [];
+  const { engine } = scripted({ say: 'Yes.' });
+  const { create } = engine.chat.completions;
+  Object.assign(engine.chat.completions, {
+    create: (request: ChatStreamRequest, ...rest: []) => {
+      requests.push(request);
+      if (request.messages.length > 3) throw new QwenError('context-overflow', 'Too long.');
+      return create(request, ...rest);
+    },
+  });
+  expect(await chat.ask(engine, 'Last?', options)).toMatchObject({ phase: 'failed' });
+  expect(chat.canForget).toBe(true);
+  expect(await chat.forgetEarliest(engine, options)).toMatchObject({ phase: 'done', content: 'Yes.' });
+  expect(requests.map(({ messages }) => messages.length)).toEqual([9, 5, 3]);
+  expect(requests[2].messages[0].content).toBe('Question 4?');
+  expect(chat.turns.map(({ forgotten = false }) => forgotten).lastIndexOf(true)).toBe(5);
+  expect(chat.messages).toHaveLength(10);
+  chat.remember();
+  expect(chat.turns.some(({ forgotten }) => forgotten)).toBe(false);
+});
+
 describe('attachments', () => {
   const attach = (name: string): Attachment => ({ id: 1, kind: 'image', source: new File(['…'], name), name });
   const picture = attach('picture.png');
@@ -125,9 +229,9 @@ describe('attachments', () => {
     const chat = new Conversation(() => {});
     const { engine, requests } = scripted({ say: 'A dog.' });
     await chat.ask(engine, 'What?', options, [picture]);
-    await chat.askAgain(engine, options);
-    await chat.askAgain(engine, options, 'What else?');
-    await chat.askAgain(engine, options, 'Nothing?', []);
+    await chat.answerAgain(engine, options);
+    await chat.edit(engine, chat.turns[0].id, 'What else?', options, [picture]);
+    await chat.edit(engine, chat.turns[0].id, 'Nothing?', options, []);
     const other = attach('other.png');
     await chat.ask(engine, '', options, [other]);
     const first = [imagePart(picture), { type: 'text', text: 'What?' }];

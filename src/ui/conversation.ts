@@ -1,94 +1,35 @@
 /**
- * A conversation and the one answer that may be under way: what was said, asking, stopping, asking again. It knows
- * the engine's public surface and nothing of how it is drawn.
+ * A conversation and the one answer that may be under way: asking, stopping, asking again, branching. It knows the
+ * engine's public surface and nothing of how it is drawn.
  */
-import type { EngineStats } from '../engine/types.ts';
-import { type Attachment, mediaPart, messageContent, readContent } from './attachment.ts';
-import type {
-  ChatContentPart,
-  ChatEngine,
-  ChatRequestMessage,
-  ChatStreamChunk,
-  ChatToolCall,
-  MediaProgress,
-} from './chat-engine.ts';
+import { countMedia, currentStats, figuresOf } from './answer-figures.ts';
+import type { Attachment } from './attachment.ts';
+import type { ChatEngine, ChatRequestMessage, ChatStreamChunk } from './chat-engine.ts';
 import { errorCode } from './error-text.ts';
-import { asToolCall, type ChatTool, NOT_RUN, runTool, type ToolRun } from './tools.ts';
-
-/** A message as OpenAI shapes it; what `<qwen-chat>.messages` gives and takes. */
-export interface ChatMessage {
-  role: 'user' | 'assistant' | 'tool';
-  /** Parts where pictures or videos go with the text; their `url` is a `File` or `Blob`, or an address. */
-  content: string | ChatContentPart[];
-  reasoning_content?: string;
-  tool_calls?: ChatToolCall[];
-  /** Of the call whose result a `tool` message is. */
-  tool_call_id?: string;
-}
-
-export interface UserTurn {
-  readonly role: 'user';
-  readonly id: number;
-  readonly content: string;
-  readonly attachments: readonly Attachment[];
-  /** The model could not read the attachments: later requests leave them out, or they would fail too. */
-  readonly unseen?: boolean;
-}
-
-export interface AnswerTurn {
-  readonly role: 'assistant';
-  readonly id: number;
-  readonly content: string;
-  readonly reasoning: string;
-  /** Tools the model asked for; the next turn goes on from their results. */
-  readonly calls: readonly ToolRun[];
-  /** The model wrote a call that could not be read; its text is in `content`. */
-  readonly misreadCall?: boolean;
-  readonly phase: AnswerPhase;
-  /** When the request was sent (`performance.now()`). */
-  readonly askedAt: number;
-  /** What is done before the model can read: its vision tower loads, pictures are looked at. */
-  readonly preparing?: MediaProgress;
-  /** When the first thought came, and how long thinking took once it is over. */
-  readonly thinkingSince?: number;
-  readonly thinkingMs?: number;
-  readonly error?: unknown;
-  readonly figures?: AnswerFigures;
-}
+import { readStored, type StoredConversation, storeTree } from './stored-conversation.ts';
+import { type ChatTool, runTool, type ToolRun } from './tools.ts';
+import { type Siblings, TurnTree } from './turn-tree.ts';
+import {
+  type AnswerPhase,
+  type AnswerTurn,
+  type ChatMessage,
+  isEmpty,
+  messagesOf,
+  nextTurnId,
+  requestMessages,
+  seenAttachments,
+  type Turn,
+  turnsOf,
+  type UserTurn,
+  userTurn,
+} from './turns.ts';
 
 /**
- * `reading`: no token yet. `calling`: tools are being called. `cut`: the token limit or the context's end was reached.
- * `limit`: the model would have gone on calling tools.
+ * What became of a conversation. `message`: the reader said something. `answer`: an answer ended, or a step of it.
+ * `growing`: one is still coming. `branch`: another branch is shown. `remove`: a message and what followed it went, or came
+ * back. `forget`: what the model is told changed. `clear`: a new conversation begins.
  */
-export type AnswerPhase =
-  | 'reading'
-  | 'thinking'
-  | 'answering'
-  | 'calling'
-  | 'done'
-  | 'cut'
-  | 'limit'
-  | 'stopped'
-  | 'failed';
-
-export type Turn = UserTurn | AnswerTurn;
-
-/** What one answer took. A figure the engine did not give is 0. */
-export interface AnswerFigures {
-  readonly decodeTokensPerSecond: number;
-  readonly prefillTokensPerSecond: number;
-  readonly timeToFirstTokenMs: number;
-  readonly promptTokens: number;
-  readonly reusedTokens: number;
-  readonly completionTokens: number;
-  /**
-   * Pictures and videos of the prompt: what they take of it, how many the model looked at, and how many it remembered. Of
-   * a video two frames at a time are one picture.
-   */
-  readonly mediaTokens: number;
-  readonly mediaRead: number;
-  readonly mediaRemembered: number;
-}
+export type ConversationChange = 'message' | 'answer' | 'growing' | 'branch' | 'remove' | 'forget' | 'clear';
 
 export interface AskOptions {
   thinking: boolean;
@@ -99,61 +40,53 @@ export interface AskOptions {
 }
 
 const MAX_TOOL_STEPS = 8;
-
-export function isRunning(turn: Turn | undefined): boolean {
-  return turn?.role === 'assistant' && ['reading', 'thinking', 'answering', 'calling'].includes(turn.phase);
-}
-
-let lastId = 0;
+/** How often a growing answer is told as `growing`. */
+const GROWING_MS = 2000;
+/** What is kept of a conversation that is too long: less than all that fits, or the next question would be too long again. */
+const KEPT_SHARE = 0.75;
+/** Characters of text that weigh as much as a token of a picture. */
+const CHARACTERS_PER_TOKEN = 4;
 
 export class Conversation {
-  turns: readonly Turn[] = [];
+  private tree = new TurnTree();
   private running?: AbortController;
+  private toldAt = 0;
+  private putBack?: () => void;
 
-  /** @param changed called when `turns` or `busy` changed, while an answer streams at most once a frame. */
-  constructor(private readonly changed: () => void) {}
+  /**
+   * @param changed called when `turns` or `busy` changed, while an answer streams at most once a frame
+   * @param told called when there is something new to keep
+   */
+  constructor(
+    private readonly changed: () => void,
+    private readonly told: (change: ConversationChange) => void = () => {},
+  ) {}
+
+  /** What is shown: one path through the tree. */
+  get turns(): readonly Turn[] {
+    return this.tree.path;
+  }
 
   get busy(): boolean {
     return this.running !== undefined;
   }
 
   get messages(): ChatMessage[] {
-    return this.turns.flatMap((turn): ChatMessage[] => {
-      const { role, content } = turn;
-      if (role === 'user') {
-        const said = messageContent(content, turn.attachments);
-        return said === '' ? [] : [{ role, content: said }];
-      }
-      if (content === '' && turn.reasoning === '' && turn.calls.length === 0) return [];
-      const message: ChatMessage = { role, content };
-      if (turn.reasoning) message.reasoning_content = turn.reasoning;
-      return withCalls(message, turn.calls);
-    });
+    return messagesOf(this.turns);
   }
 
   set messages(messages: readonly ChatMessage[]) {
-    this.stop();
-    const results = new Map(messages.map((message) => [message.tool_call_id, readContent(message.content ?? '').text]));
-    this.turns = messages
-      .filter(({ role }) => role !== 'tool')
-      .map(({ role, content, reasoning_content = '', tool_calls = [] }): Turn => {
-        const { text, attachments } = readContent(content ?? '');
-        if (role === 'user') return { role, id: ++lastId, content: text, attachments };
-        const calls = tool_calls.map(({ id, function: { name, arguments: json } }): ToolRun => {
-          const result = results.get(id);
-          return { id, name, arguments: json, state: result === undefined ? 'not-run' : 'done', result };
-        });
-        return {
-          role: 'assistant',
-          id: ++lastId,
-          content: text,
-          reasoning: reasoning_content,
-          calls,
-          phase: 'done',
-          askedAt: 0,
-        };
-      });
-    this.changed();
+    this.become(TurnTree.of(turnsOf(messages)));
+  }
+
+  /** All of it, with every branch. */
+  get stored(): StoredConversation {
+    return storeTree(this.tree);
+  }
+
+  /** @throws QwenError `invalid-request`; what was here stays then */
+  set stored(stored: StoredConversation) {
+    this.become(readStored(stored));
   }
 
   get lastUserTurn(): UserTurn | undefined {
@@ -167,23 +100,102 @@ export class Conversation {
     options: AskOptions,
     attachments: readonly Attachment[] = [],
   ): Promise<AnswerTurn> {
-    this.turns = [...this.turns, { role: 'user', id: ++lastId, content: text, attachments }];
+    this.add(userTurn(text, attachments), this.turns.at(-1)?.id);
+    this.told('message');
     return this.answer(engine, options);
   }
 
-  /** Answers the last message of the user again, or one that replaces it. */
-  askAgain(
+  /** Says `text` in place of a message of the user, which stays as another branch, with all that followed it. */
+  edit(
     engine: ChatEngine,
+    id: number,
+    text: string,
     options: AskOptions,
-    text?: string,
-    attachments: readonly Attachment[] = this.lastUserTurn?.attachments ?? [],
+    attachments: readonly Attachment[],
   ): Promise<AnswerTurn> {
-    const last = this.lastUserTurn;
-    if (!last) throw new Error('There is no message to answer.');
-    const before = this.turns.slice(0, this.turns.indexOf(last));
-    const again: UserTurn = { ...last, attachments, unseen: undefined };
-    this.turns = [...before, text === undefined ? again : { ...again, id: ++lastId, content: text }];
+    this.add(userTurn(text, attachments), this.tree.before(id)?.id);
+    this.told('message');
     return this.answer(engine, options);
+  }
+
+  /**
+   * Answers a message of the user again, the last one by default; the id may be that of its answer. The answer so far stays
+   * as another branch, unless it is empty.
+   */
+  answerAgain(engine: ChatEngine, options: AskOptions, id = this.lastUserTurn?.id): Promise<AnswerTurn> {
+    const asked = this.turns
+      .slice(0, this.turns.findIndex((turn) => turn.id === id) + 1)
+      .findLast((turn): turn is UserTurn => turn.role === 'user');
+    if (!asked) throw new Error('There is no message to answer.');
+    const answer = this.turns[this.turns.indexOf(asked) + 1];
+    if (asked.unseen) this.tree.replace({ ...asked, unseen: undefined });
+    if (answer?.role === 'assistant' && isEmpty(answer)) this.tree.remove(answer.id);
+    return this.answer(engine, options, asked.id);
+  }
+
+  /** Goes on with the last answer, where it was cut or stopped. */
+  goOn(engine: ChatEngine, options: AskOptions): Promise<AnswerTurn> {
+    const last = this.turns.at(-1);
+    if (last?.role !== 'assistant') throw new Error('There is no answer to go on with.');
+    return this.answer(engine, options, last.id, last);
+  }
+
+  /** Leaves the earliest messages out of requests, and answers the last message again; more of them while it is still too long. */
+  async forgetEarliest(engine: ChatEngine, options: AskOptions): Promise<AnswerTurn> {
+    const asked = this.lastUserTurn;
+    if (!asked) throw new Error('There is no message to answer.');
+    let turn: AnswerTurn;
+    do {
+      this.forget(forgettable(this.turns));
+      turn = await this.answerAgain(engine, options);
+    } while (errorCode(turn.error) === 'context-overflow' && forgettable(this.turns).length > 0);
+    return turn;
+  }
+
+  /** Something can be left out to make room for an answer to the last message. */
+  get canForget(): boolean {
+    return forgettable(this.turns).length > 0;
+  }
+
+  /** Tells the model everything again. */
+  remember(): void {
+    for (const turn of this.turns) if (turn.forgotten) this.tree.replace({ ...turn, forgotten: undefined });
+    this.changed();
+    this.told('forget');
+  }
+
+  /** The branches at a turn: messages that stand for each other, or answers. Of an answer in several steps, those of its first. */
+  siblings(id: number): Siblings {
+    return this.tree.siblings(this.firstStep(id));
+  }
+
+  /** Shows another branch. */
+  show(id: number): void {
+    this.tree.show(id);
+    this.putBack = undefined;
+    this.changed();
+    this.told('branch');
+  }
+
+  /** Takes a message away, an answer with all its steps, and all that follows in its branch. */
+  remove(id: number): void {
+    this.stop();
+    this.putBack = this.tree.remove(this.firstStep(id));
+    this.changed();
+    this.told('remove');
+  }
+
+  /** What was removed last can come back: nothing else has happened since. */
+  get canPutBack(): boolean {
+    return this.putBack !== undefined;
+  }
+
+  /** Undoes the last `remove`. */
+  undoRemove(): void {
+    this.putBack?.();
+    this.putBack = undefined;
+    this.changed();
+    this.told('remove');
   }
 
   /** Ends the answer under way; what has come of it stays. */
@@ -192,51 +204,84 @@ export class Conversation {
   }
 
   clear(): void {
+    this.become(new TurnTree());
+    this.told('clear');
+  }
+
+  private become(tree: TurnTree): void {
     this.stop();
-    this.turns = [];
+    this.tree = tree;
+    this.putBack = undefined;
     this.changed();
   }
 
-  /** Answers, with as many rounds of tools as it takes. */
-  private async answer(engine: ChatEngine, options: AskOptions): Promise<AnswerTurn> {
+  private add(turn: Turn, after: number | undefined): void {
+    this.tree.add(turn, after);
+    this.putBack = undefined;
+  }
+
+  private forget(ids: readonly number[]): void {
+    for (const turn of this.turns) if (ids.includes(turn.id)) this.tree.replace({ ...turn, forgotten: true });
+    this.told('forget');
+  }
+
+  private firstStep(id: number): number {
+    const before = this.tree.before(id);
+    const turn = this.turns.find((each) => each.id === id);
+    return turn?.role === 'assistant' && before?.role === 'assistant' ? this.firstStep(before.id) : id;
+  }
+
+  /** Answers, with as many rounds of tools as it takes. @param resumed an answer to go on with */
+  private async answer(
+    engine: ChatEngine,
+    options: AskOptions,
+    after = this.turns.at(-1)?.id,
+    resumed?: AnswerTurn,
+  ): Promise<AnswerTurn> {
     this.stop();
     const running = new AbortController();
     this.running = running;
     const { tools = [], maxToolSteps = MAX_TOOL_STEPS } = options;
-    let turn = await this.step(engine, options, running.signal);
+    const { tree } = this;
+    let turn = await this.step(engine, options, running.signal, after, resumed);
     for (let step = 0; turn.phase === 'calling'; step++) {
       if (step >= maxToolSteps) {
         turn = { ...turn, phase: 'limit', calls: turn.calls.map((call) => ({ ...call, state: 'not-run' })) };
-        this.show(turn);
+        this.showTurn(turn);
         break;
       }
       turn = await this.runTools(turn, tools, running.signal);
-      if (turn.phase === 'done') turn = await this.step(engine, options, running.signal);
+      if (turn.phase === 'done') turn = await this.step(engine, options, running.signal, turn.id);
     }
     if (this.running === running) this.running = undefined;
     this.changed();
+    if (this.tree === tree) this.told('answer');
     return turn;
   }
 
   /** All the calls of a turn, side by side. */
   private async runTools(turn: AnswerTurn, tools: readonly ChatTool[], signal: AbortSignal): Promise<AnswerTurn> {
     let current: AnswerTurn = { ...turn, calls: turn.calls.map((call) => ({ ...call, state: 'running' })) };
-    this.show(current);
+    this.showTurn(current);
     await Promise.all(
       current.calls.map(async (call) => {
         const ended = await runTool(call, tools, signal);
         current = { ...current, calls: current.calls.map((each) => (each.id === ended.id ? ended : each)) };
-        this.show(current);
+        this.showTurn(current);
       }),
     );
     current = { ...current, phase: signal.aborted ? 'stopped' : 'done' };
-    this.show(current);
+    this.showTurn(current);
     return current;
   }
 
-  private show(next: AnswerTurn): void {
-    this.turns = this.turns.map((each) => (each.id === next.id ? next : each));
+  private showTurn(next: AnswerTurn): void {
+    if (!this.tree.has(next.id)) return; // it was removed, or belongs to a conversation that is not here any more
+    this.tree.replace(next);
     this.changed();
+    if (performance.now() - this.toldAt < GROWING_MS) return;
+    this.toldAt = performance.now();
+    this.told('growing');
   }
 
   /** One request. Ends `calling` when tools are to be run. */
@@ -244,21 +289,37 @@ export class Conversation {
     engine: ChatEngine,
     { thinking, system, tools = [] }: AskOptions,
     signal: AbortSignal,
+    after: number | undefined,
+    resumed?: AnswerTurn,
   ): Promise<AnswerTurn> {
-    const shownTurns = this.turns;
-    const messages = requestMessages(shownTurns, system);
-    let turn: AnswerTurn = {
+    const { tree } = this;
+    let turn: AnswerTurn = resumed ?? {
       role: 'assistant',
-      id: ++lastId,
+      id: nextTurnId(),
+      at: Date.now(),
       content: '',
       reasoning: '',
       calls: [],
       phase: 'reading',
-      askedAt: performance.now(),
+      askedAt: 0,
     };
-    this.turns = [...this.turns, turn];
+    if (!tree.has(turn.id)) {
+      // The message it answers was removed meanwhile, or another conversation is here.
+      if (after !== undefined && !tree.has(after)) return { ...turn, phase: 'stopped' };
+      this.add(turn, after);
+    }
+    const shownTurns = this.turns.slice(0, -1);
+    const messages = requestMessages(shownTurns, system);
+    if (resumed) messages.push(unfinished(resumed));
+    const askedAt = performance.now();
+    turn = { ...turn, phase: 'reading', askedAt, error: undefined, model: engine.info?.name };
+    // Thinking that was interrupted goes on, and so does its clock.
+    if (turn.reasoning && turn.content.trim() === '') {
+      turn = { ...turn, thinkingSince: askedAt - (turn.thinkingMs ?? 0), thinkingMs: undefined };
+    }
+    tree.replace(turn);
     let streaming = true; // a frame that comes later must not undo what follows
-    const showSoon = oncePerFrame(() => streaming && this.show(turn));
+    const showSoon = oncePerFrame(() => streaming && this.showTurn(turn));
     this.changed();
 
     const before = await currentStats(engine);
@@ -273,6 +334,7 @@ export class Conversation {
           stream: true,
           stream_options: { include_usage: true },
           chat_template_kwargs: { enable_thinking: thinking },
+          ...(resumed && { continue_final_message: true, add_generation_prompt: false }),
           ...(tools.length === 0
             ? undefined
             : {
@@ -315,9 +377,9 @@ export class Conversation {
     streaming = false;
     const unseen = unseenTurns(error, shownTurns, messages);
     if (unseen.size > 0) {
-      this.turns = this.turns.map((each) =>
-        each.role === 'user' && unseen.has(each.id) ? { ...each, unseen: true } : each,
-      );
+      for (const each of shownTurns) {
+        if (each.role === 'user' && unseen.has(each.id)) tree.replace({ ...each, unseen: true });
+      }
     }
     const endedAt = performance.now();
     turn = { ...turn, phase, error, thinkingMs: turn.thinkingMs ?? thinkingTime(turn, endedAt) };
@@ -325,7 +387,7 @@ export class Conversation {
     if (firstTokenAt > 0 && phase !== 'failed') {
       turn = {
         ...turn,
-        figures: figures(
+        figures: figuresOf(
           before,
           await currentStats(engine),
           usage,
@@ -335,7 +397,7 @@ export class Conversation {
         ),
       };
     }
-    this.show(turn);
+    this.showTurn(turn);
     return turn;
   }
 }
@@ -353,18 +415,6 @@ function joinCalls(
   return joined;
 }
 
-/** The message of a turn and those of its results: each call has one, as the template wants it. */
-function withCalls<Message extends ChatMessage | ChatRequestMessage>(
-  message: Message,
-  runs: readonly ToolRun[],
-): Message[] {
-  if (runs.length === 0) return [message];
-  const results = runs.map(
-    ({ id, result = NOT_RUN }) => ({ role: 'tool', tool_call_id: id, content: result }) as Message,
-  );
-  return [{ ...message, tool_calls: runs.map(asToolCall) }, ...results];
-}
-
 function advance(turn: AnswerTurn, thought: string, said: string): AnswerTurn {
   const now = performance.now();
   const next = { ...turn, reasoning: turn.reasoning + thought, content: turn.content + said };
@@ -376,22 +426,6 @@ function advance(turn: AnswerTurn, thought: string, said: string): AnswerTurn {
 
 function thinkingTime(turn: AnswerTurn, now: number): number | undefined {
   return turn.thinkingSince === undefined ? undefined : now - turn.thinkingSince;
-}
-
-/** The template refuses empty messages, and an answer that failed before its first word is none. */
-function requestMessages(turns: readonly Turn[], system: string): ChatRequestMessage[] {
-  const said = turns.flatMap((turn): ChatRequestMessage[] => {
-    const { role, content } = turn;
-    if (role === 'assistant' && turn.calls.length > 0) {
-      // Thoughts between calls belong to the answer under way; those of earlier answers the template leaves out.
-      const message: ChatRequestMessage = { role, content };
-      if (turn.reasoning) message.reasoning_content = turn.reasoning;
-      return withCalls(message, turn.calls);
-    }
-    const said = role === 'user' ? messageContent(content, seenAttachments(turn)) : content;
-    return typeof said === 'string' && said.trim() === '' ? [] : [{ role, content: said }];
-  });
-  return system.trim() === '' ? said : [{ role: 'system', content: system }, ...said];
 }
 
 /** Ids of the messages whose attachments an error is about: sent again they would make every further request fail. */
@@ -408,63 +442,36 @@ function unseenTurns(error: unknown, turns: readonly Turn[], messages: readonly 
   return new Set(turn ? [turn.id] : []);
 }
 
-function seenAttachments(turn: Turn): readonly Attachment[] {
-  return turn.role === 'user' && !turn.unseen ? turn.attachments : [];
+/** What of an answer the model goes on from. */
+function unfinished({ content, reasoning }: AnswerTurn): ChatRequestMessage {
+  const message: ChatRequestMessage = { role: 'assistant', content };
+  if (reasoning) message.reasoning_content = reasoning;
+  return message;
 }
 
-interface MediaSum {
-  /** Pictures, and pairs of a video's frames. */
-  readonly pictures: number;
-  readonly tokens: number;
+/** Ids of the earliest exchanges that are not forgotten yet, as many as make room; never the last message of the user. */
+function forgettable(turns: readonly Turn[]): number[] {
+  const told = turns.filter(({ forgotten }) => !forgotten);
+  const last = told.findLastIndex(({ role }) => role === 'user');
+  let left = told.reduce((sum, turn) => sum + weight(turn), 0);
+  const most = left * KEPT_SHARE;
+  const ids: number[] = [];
+  for (const [i, turn] of told.slice(0, Math.max(0, last)).entries()) {
+    // An answer without its question would be no conversation: whole exchanges go.
+    if (turn.role === 'user' && i > 0 && left <= most) break;
+    ids.push(turn.id);
+    left -= weight(turn);
+  }
+  return ids;
 }
 
-/** What the attachments of a request take of its prompt. An engine that does not count leaves the tokens at 0. */
-async function countMedia(engine: ChatEngine, turns: readonly Turn[]): Promise<MediaSum> {
-  const costs = await Promise.all(
-    turns.flatMap(seenAttachments).map(async (attachment) => {
-      if (attachment.tokens !== undefined) return attachment;
-      // An engine that is gone counts no more; the answer stands all the same.
-      return engine.countMediaTokens?.(mediaPart(attachment)).catch(() => undefined);
-    }),
+function weight(turn: Turn): number {
+  const media = seenAttachments(turn).reduce((sum, { tokens = 256 }) => sum + tokens * CHARACTERS_PER_TOKEN, 0);
+  const calls = turn.role === 'assistant' ? turn.calls : [];
+  return calls.reduce(
+    (sum, call) => sum + call.arguments.length + (call.result?.length ?? 0),
+    turn.content.length + media,
   );
-  return costs.reduce<MediaSum>(
-    (sum, cost) => ({
-      pictures: sum.pictures + Math.ceil((cost?.frames ?? 1) / 2),
-      tokens: sum.tokens + (cost?.tokens ?? 0),
-    }),
-    { pictures: 0, tokens: 0 },
-  );
-}
-
-/** An engine that was unloaded meanwhile has no figures any more; an answer stands all the same. */
-function currentStats(engine: ChatEngine): Promise<EngineStats | undefined> {
-  return new Promise<EngineStats>((resolve) => resolve(engine.stats())).catch(() => undefined);
-}
-
-/** The engine's own figures where it has them (counts are totals, so what was there before is taken off); else what could be seen from here. */
-function figures(
-  before: EngineStats | undefined,
-  after: EngineStats | undefined,
-  usage: { prompt_tokens: number; completion_tokens: number } | undefined,
-  firstTokenMs: number,
-  restMs: number,
-  media: MediaSum,
-): AnswerFigures {
-  const mediaRead = Math.min(media.pictures, (after?.visionRuns ?? 0) - (before?.visionRuns ?? 0));
-  const completionTokens = usage?.completion_tokens ?? (after?.completionTokens ?? 0) - (before?.completionTokens ?? 0);
-  return {
-    decodeTokensPerSecond:
-      after?.decodeTokensPerSecond ||
-      (completionTokens > 1 && restMs > 0 ? ((completionTokens - 1) * 1000) / restMs : 0),
-    prefillTokensPerSecond: after?.prefillTokensPerSecond ?? 0,
-    timeToFirstTokenMs: after?.timeToFirstTokenMs || firstTokenMs,
-    promptTokens: usage?.prompt_tokens ?? (after?.promptTokens ?? 0) - (before?.promptTokens ?? 0),
-    reusedTokens: (after?.reusedTokens ?? 0) - (before?.reusedTokens ?? 0),
-    completionTokens,
-    mediaTokens: media.tokens,
-    mediaRead,
-    mediaRemembered: media.pictures - mediaRead,
-  };
 }
 
 /** Runs `action` in the next animation frame, once, however often it is asked to. */

@@ -26,7 +26,8 @@ export function describeError(error: unknown): ErrorText {
     [errorFacts.cause, cause instanceof Error ? cause.message : cause],
   ];
   return {
-    title: code && code in errorTitles ? errorTitles[code as keyof typeof errorTitles] : strings.unknownError,
+    title:
+      code && Object.hasOwn(errorTitles, code) ? errorTitles[code as keyof typeof errorTitles] : strings.unknownError,
     message: messageOf(error),
     facts: facts.flatMap(([name, value]) =>
       value === undefined || value === '' ? [] : [[name, String(value)] as const],

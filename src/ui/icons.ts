@@ -11,6 +11,9 @@ export const icons = {
   copy: icon(
     svg`<rect x="7" y="7" width="9" height="9.5" rx="1.5"/><path d="M13 7V5a1.5 1.5 0 0 0-1.5-1.5h-6A1.5 1.5 0 0 0 4 5v6.5A1.5 1.5 0 0 0 5.5 13H7"/>`,
   ),
+  remove: icon(svg`<path d="M4 6h12M8 6V4.5h4V6M5.5 6l.7 10h7.6l.7-10M8.5 9v4M11.5 9v4"/>`),
+  large: icon(svg`<path d="M11.5 4.5h4v4M8.5 15.5h-4v-4M15.5 4.5 11 9M4.5 15.5 9 11"/>`),
+  goOn: icon(svg`<path d="m4.5 5 5 5-5 5m6-10 5 5-5 5"/>`),
   check: icon(svg`<path d="m4.5 10.5 3.5 3.5 7.5-8"/>`),
   again: icon(svg`<path d="M15.5 10a5.5 5.5 0 1 1-1.7-4"/><path d="M14.3 2.8v3.4h-3.4"/>`),
   edit: icon(svg`<path d="m4 16 .7-3.2L13 4.5a1.4 1.4 0 0 1 2 0l.5.5a1.4 1.4 0 0 1 0 2l-8.3 8.3L4 16Z"/>`),

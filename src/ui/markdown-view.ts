@@ -1,6 +1,7 @@
 import { css } from 'lit';
 import { property } from 'lit/decorators.js';
 import type { TokensList } from 'marked';
+import { startPreviews, togglePreview } from './code-preview-toggle.ts';
 import { copyText } from './copy.ts';
 import { parseBlocks, renderBlock } from './markdown.ts';
 import { morph } from './morph.ts';
@@ -10,6 +11,8 @@ import { strings } from './strings.ts';
 interface ShownBlock {
   html: string;
   start: number;
+  /** It was drawn as one that may get longer. */
+  growing: boolean;
   readonly view: HTMLElement;
 }
 
@@ -50,7 +53,20 @@ export class MarkdownView extends ChatPart {
       this.show(first + i, html, start);
     });
     for (const { view } of this.shown.splice(first + blocks.length)) view.remove();
+    for (const block of this.shown) if (block.growing && !this.isGrowing(block)) this.draw(block);
     this.parsed = text;
+  }
+
+  private isGrowing(block: ShownBlock): boolean {
+    return this.growing && block === this.shown.at(-1);
+  }
+
+  private draw(block: ShownBlock): void {
+    block.growing = this.isGrowing(block);
+    const { html } = block;
+    const better = () => block.html === html && this.shown.includes(block) && this.draw(block);
+    morph(block.view, renderBlock(html, { growing: block.growing, better }));
+    if (!block.growing) startPreviews(block.view);
   }
 
   private show(index: number, html: string, start: number): void {
@@ -58,18 +74,24 @@ export class MarkdownView extends ChatPart {
     if (!block) {
       const view = document.createElement('div');
       view.className = 'block';
-      block = { html: '', start, view };
+      block = { html: '', start, growing: false, view };
       this.shown.push(block);
       this.append(view);
     }
     block.start = start;
     if (block.html === html) return;
     block.html = html;
-    morph(block.view, renderBlock(html));
+    this.draw(block);
   }
 
   private onClick = async (event: Event): Promise<void> => {
-    const button = event.target instanceof Element ? event.target.closest<HTMLElement>('button[data-copy]') : null;
+    const target = event.target instanceof Element ? event.target : undefined;
+    const preview = target?.closest<HTMLElement>('button[data-preview]');
+    if (preview) {
+      const block = this.shown.find(({ view }) => view.contains(preview));
+      togglePreview(preview, block !== undefined && !this.isGrowing(block));
+    }
+    const button = target?.closest<HTMLElement>('button[data-copy]');
     if (!button) return;
     const code = button.closest('.code')?.querySelector('code')?.textContent ?? '';
     const done = await copyText(code);
@@ -166,13 +188,13 @@ export const markdownStyles = css`
   .code-head {
     display: flex;
     align-items: center;
-    justify-content: space-between;
+    gap: 4px;
     padding: 4px 4px 4px 12px;
     color: var(--_muted);
     font-size: 0.8em;
     user-select: none;
   }
-  .code-copy {
+  .code-button {
     border: 0;
     background: none;
     color: inherit;
@@ -181,7 +203,7 @@ export const markdownStyles = css`
     border-radius: 4px;
     cursor: pointer;
   }
-  .code-copy:hover {
+  .code-button:hover {
     color: var(--_text);
     background: var(--_hover);
   }
@@ -191,6 +213,91 @@ export const markdownStyles = css`
     overflow-x: auto;
     line-height: 1.5;
     tab-size: 4;
+  }
+  .code-language {
+    margin-inline-end: auto;
+  }
+  .hljs-comment,
+  .hljs-quote,
+  .hljs-meta {
+    color: var(--_muted);
+  }
+  :is(.hljs-keyword, .hljs-selector-tag, .hljs-literal, .hljs-section, .hljs-doctag) {
+    color: var(--_code-keyword);
+  }
+  :is(.hljs-name, .hljs-type, .hljs-title, .hljs-built_in, .hljs-template-tag) {
+    color: var(--_code-name);
+  }
+  :is(.hljs-string, .hljs-regexp, .hljs-addition, .hljs-attribute, .hljs-template-variable) {
+    color: var(--_code-string);
+  }
+  :is(.hljs-number, .hljs-symbol, .hljs-bullet, .hljs-link, .hljs-variable, .hljs-attr, .hljs-selector-class) {
+    color: var(--_code-number);
+  }
+  .hljs-deletion {
+    color: var(--_error);
+  }
+  .hljs-emphasis {
+    font-style: italic;
+  }
+  .hljs-strong,
+  .hljs-section {
+    font-weight: 600;
+  }
+  .formula-display {
+    display: block;
+    overflow: auto hidden;
+    padding-block: 2px;
+  }
+  qwen-markdown math {
+    font-size: 1.1em;
+    line-height: normal;
+  }
+  math.tml-display {
+    display: block math;
+  }
+  math * {
+    border-color: currentColor;
+  }
+  mtable.tml-jot > mtr > mtd {
+    padding-block: 0.7ex;
+  }
+  .tml-left {
+    text-align: left;
+  }
+  .tml-right {
+    text-align: right;
+  }
+  .tml-overline {
+    border-block-start: 0.065em solid;
+  }
+  .tml-underline {
+    border-block-end: 0.065em solid;
+  }
+  .tml-fbox {
+    padding: 3pt;
+    border: 1px solid;
+  }
+  menclose {
+    position: relative;
+  }
+  :is(.tml-cancel, .tml-xcancel) {
+    position: absolute;
+    inset: 0;
+    background: currentColor;
+  }
+  .tml-cancel.upstrike {
+    clip-path: polygon(0 calc(100% - 0.06em), 0 100%, 0.06em 100%, 100% 0.06em, 100% 0, calc(100% - 0.06em) 0);
+  }
+  .tml-cancel.downstrike {
+    clip-path: polygon(0 0, 0.06em 0, 100% calc(100% - 0.06em), 100% 100%, calc(100% - 0.06em) 100%, 0 0.06em);
+  }
+  .tml-cancel.sout {
+    clip-path: inset(52% 0 42% 0);
+  }
+  qwen-markdown li:has(> .task, > p > .task) {
+    list-style: none;
+    margin-inline-start: -1.25em;
   }
   .table {
     overflow-x: auto;

@@ -1,8 +1,8 @@
 import { css, html, nothing, type TemplateResult } from 'lit';
 import type { Attachment } from './attachment.ts';
 import { mediaFacts } from './attachment-text.ts';
-import type { UserTurn } from './conversation.ts';
 import { strings } from './strings.ts';
+import type { UserTurn } from './turns.ts';
 import './thumbnail.ts';
 
 /** Height of a picture in the conversation, and how wide it may be, in CSS pixels. */

@@ -1,6 +1,7 @@
 /**
  * Makes the children of `live` look like those of `fresh` by the fewest changes: text that only grew is appended to the
- * node that holds it. So a selection, a scrolled code block or a focused button outlives the next token.
+ * node that holds it. So a selection, a scrolled code block or a focused button outlives the next token. Elements with
+ * `data-own` have a state of their own and stay as they are.
  */
 export function morph(live: Node, fresh: Node): void {
   const wanted = [...fresh.childNodes];
@@ -9,6 +10,9 @@ export function morph(live: Node, fresh: Node): void {
     const want = wanted[i];
     if (!have) live.appendChild(want);
     else if (!sameKind(have, want)) have.replaceWith(want);
+    else if (have instanceof Element && have.hasAttribute('data-own')) continue;
+    // A formula is not read piece by piece; and its colours, set as attributes, would be inline styles to a page's policy.
+    else if (have instanceof MathMLElement) have.isEqualNode(want) || have.replaceWith(want);
     else if (have instanceof Text) setText(have, want.textContent ?? '');
     else if (have instanceof Element && want instanceof Element) {
       setAttributes(have, want);

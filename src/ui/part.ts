@@ -21,8 +21,15 @@ export abstract class ChatPart extends LitElement {
 export interface ChatPartEvents {
   'chat-send': [message: { text: string; attachments: readonly Attachment[] }];
   'chat-stop': [];
-  'chat-regenerate': [];
+  /** By the id of the answer, or of the message of the user; the last one if there is none. */
+  'chat-regenerate': [id?: number];
   'chat-edit-last': [];
+  'chat-edit': [id: number];
+  'chat-remove': [id: number];
+  'chat-branch': [to: { id: number; forward: boolean }];
+  'chat-continue': [];
+  'chat-forget': [];
+  'chat-larger-context': [];
   'chat-cancel-edit': [];
   'chat-thinking': [on: boolean];
   'chat-stop-loading': [];

@@ -16,7 +16,7 @@ import type { ChatEngine } from './chat-engine.ts';
 import { chatStyles } from './chat-styles.ts';
 import type { Composer } from './composer.ts';
 import './composer.ts';
-import { type AnswerFigures, type AnswerTurn, type ChatMessage, Conversation } from './conversation.ts';
+import { type AskOptions, Conversation, type ConversationChange } from './conversation.ts';
 import { errorBox } from './error-box.ts';
 import './expert-map.ts';
 import { FileDrop } from './file-drop.ts';
@@ -26,17 +26,29 @@ import './load-progress.ts';
 import './media-dialog.ts';
 import type { MediaDialog } from './media-dialog.ts';
 import './message-view.ts';
+import type { MessageView, RoomChoice } from './message-view.ts';
 import { ModelLoader } from './model-loader.ts';
 import { modelName } from './model-name.ts';
 import { type ChatPartEvents, define } from './part.ts';
 import { statistics } from './statistics.ts';
+import type { StoredConversation } from './stored-conversation.ts';
 import { strings } from './strings.ts';
 import type { ChatTool } from './tools.ts';
+import type { AnswerFigures, AnswerTurn, ChatMessage, Turn } from './turns.ts';
 
 export type { ChatContentPart, ChatEngine } from './chat-engine.ts';
-export type { AnswerFigures, ChatMessage } from './conversation.ts';
+export type { ConversationChange } from './conversation.ts';
 export { ExpertMap, type ExpertMapEvents } from './expert-map.ts';
+export type {
+  StoredAnswer,
+  StoredAttachment,
+  StoredConversation,
+  StoredError,
+  StoredMessage,
+  StoredUserMessage,
+} from './stored-conversation.ts';
 export type { ChatTool } from './tools.ts';
+export type { AnswerFigures, ChatMessage } from './turns.ts';
 
 /** Events of `<qwen-chat>`, by name, with their `detail`. All bubble and cross shadow roots. */
 export interface QwenChatEvents {
@@ -46,8 +58,11 @@ export interface QwenChatEvents {
   'qwen-ready': { engine: ChatEngine; info: ModelInfo };
   /** A message was sent, or an answer ended; an answer comes with its figures. */
   'qwen-message': { message: ChatMessage; figures?: AnswerFigures };
-  /** The conversation was emptied: what is said next begins another. */
-  'qwen-clear': undefined;
+  /**
+   * The conversation is another than before, and may be kept: at every message, answer, branch, removal, and every other
+   * second while an answer grows. `change: 'clear'` begins a new one. Setting `conversation` or `messages` does not tell it.
+   */
+  'qwen-conversation-change': { change: ConversationChange; conversation: StoredConversation };
   /** Loading or an answer failed; the element shows the error already. */
   'qwen-error': { error: unknown; during: 'load' | 'answer' };
 }
@@ -79,6 +94,11 @@ export class QwenChat extends LitElement {
   @property({ attribute: false }) tools: readonly ChatTool[] = [];
   /** Most times in a row that the model gets results of tools before an answer ends. */
   @property({ attribute: 'max-tool-steps', type: Number }) maxToolSteps = 8;
+  /**
+   * Address of the page in which previews of HTML run, for a site whose Content-Security-Policy forbids inline scripts: a
+   * copy of `preview-page.html` from the package. By default it is written into the frame.
+   */
+  @property({ attribute: 'preview-page' }) previewPage?: string;
   /** Load only when `load()` is called. */
   @property({ type: Boolean }) manual = false;
   /** Show the figures of the last answer. The reader can switch it. */
@@ -93,7 +113,8 @@ export class QwenChat extends LitElement {
     if (engine !== this.engine) this.loader.give(engine);
   }
 
-  @state() private editing = false;
+  /** Id of the message that what is written will replace. */
+  @state() private editing?: number;
   /** Files hang over the chat. */
   @state() private dropping = false;
   @query('.log') private readonly log!: HTMLElement;
@@ -102,7 +123,10 @@ export class QwenChat extends LitElement {
   @query('qwen-media-dialog') private readonly mediaDialog!: MediaDialog;
   @query('qwen-camera-dialog') private readonly camera!: CameraDialog;
 
-  private readonly conversation = new Conversation(() => this.requestUpdate());
+  private readonly talk = new Conversation(
+    () => this.requestUpdate(),
+    (change) => this.emit('qwen-conversation-change', { change, conversation: this.conversation }),
+  );
   private readonly follow = new FollowScroll(
     this,
     () => this.log,
@@ -131,22 +155,34 @@ export class QwenChat extends LitElement {
 
   /** The conversation in OpenAI's shape. Setting it replaces the conversation. */
   get messages(): ChatMessage[] {
-    return this.conversation.messages;
+    return this.talk.messages;
   }
 
   set messages(messages: readonly ChatMessage[]) {
-    this.conversation.messages = messages;
+    this.talk.messages = messages;
+  }
+
+  /**
+   * The conversation with all its branches, thoughts, calls, media and figures, as plain data to keep and to give back.
+   * @throws QwenError `invalid-request` when something else is set
+   */
+  get conversation(): StoredConversation {
+    return this.talk.stored;
+  }
+
+  set conversation(conversation: StoredConversation) {
+    this.talk.stored = conversation;
+    this.endEdit();
   }
 
   /** An answer is under way. */
   get busy(): boolean {
-    return this.conversation.busy;
+    return this.talk.busy;
   }
 
   /** Figures of the last answer that has any. */
   get figures(): AnswerFigures | undefined {
-    return this.conversation.turns.findLast((turn): turn is AnswerTurn => turn.role === 'assistant' && !!turn.figures)
-      ?.figures;
+    return this.talk.turns.findLast((turn): turn is AnswerTurn => turn.role === 'assistant' && !!turn.figures)?.figures;
   }
 
   /**
@@ -160,15 +196,14 @@ export class QwenChat extends LitElement {
 
   /** Ends the answer under way, or else the loading. What has come of it stays. */
   stop(): void {
-    if (this.conversation.busy) this.conversation.stop();
+    if (this.talk.busy) this.talk.stop();
     else this.loader.stop();
   }
 
   /** Starts a new conversation. The model stays. */
   clear(): void {
     this.endEdit();
-    this.conversation.clear();
-    this.emit('qwen-clear', undefined);
+    this.talk.clear();
     this.focus();
   }
 
@@ -189,22 +224,31 @@ export class QwenChat extends LitElement {
 
   private async say(text: string, attachments: readonly Attachment[]): Promise<void> {
     const content = messageContent(text, attachments);
-    if (!this.engine || this.conversation.busy || (typeof content === 'string' && content.trim() === '')) return;
+    if (!this.engine || this.talk.busy || (typeof content === 'string' && content.trim() === '')) return;
     const { editing } = this;
-    this.editing = false;
+    this.editing = undefined;
     this.emit('qwen-message', { message: { role: 'user', content } });
-    const { conversation, engine, askOptions } = this;
+    const { talk, engine, askOptions } = this;
     await this.watch(
-      editing
-        ? conversation.askAgain(engine, askOptions, text, attachments)
-        : conversation.ask(engine, text, askOptions, attachments),
+      editing === undefined
+        ? talk.ask(engine, text, askOptions, attachments)
+        : talk.edit(engine, editing, text, askOptions, attachments),
     );
   }
 
-  /** Answers the last message again. */
+  /** Answers the last message again; the answer so far stays as another branch. */
   async regenerate(): Promise<void> {
-    if (!this.engine || this.conversation.busy || !this.conversation.lastUserTurn) return;
-    await this.watch(this.conversation.askAgain(this.engine, this.askOptions));
+    await this.answerAgain();
+  }
+
+  private async answerAgain(id?: number): Promise<void> {
+    if (this.talk.lastUserTurn) await this.run((engine, options) => this.talk.answerAgain(engine, options, id));
+  }
+
+  /** Follows an answer that `begin` asks for, where there is a model and no other answer. */
+  private async run(begin: (engine: ChatEngine, options: AskOptions) => Promise<AnswerTurn>): Promise<void> {
+    if (!this.engine || this.talk.busy) return;
+    await this.watch(begin(this.engine, this.askOptions));
   }
 
   override focus(): void {
@@ -226,7 +270,7 @@ export class QwenChat extends LitElement {
     // Being moved within the page is a disconnect and a connect in a row; only what stays away is unloaded.
     queueMicrotask(() => {
       if (this.isConnected) return;
-      this.conversation.stop();
+      this.talk.stop();
       this.loader.release();
     });
   }
@@ -237,11 +281,11 @@ export class QwenChat extends LitElement {
 
   protected override updated(changed: PropertyValues<this>): void {
     if (changed.has('model') && this.model && !this.manual && !this.loader.given) void this.load();
-    this.announcer.follow(this.conversation.turns);
+    this.announcer.follow(this.talk.turns);
   }
 
   protected override render() {
-    const { turns } = this.conversation;
+    const { turns } = this.talk;
     return html`
       <div class="chat" part="base"
         @chat-send=${this.on('chat-send', ({ text, attachments }) => this.say(text, attachments))}
@@ -252,8 +296,14 @@ export class QwenChat extends LitElement {
         @chat-focus=${() => this.focus()}
         @chat-stop=${() => this.stop()}
         @chat-stop-loading=${() => this.loader.stop()}
-        @chat-regenerate=${() => this.regenerate()}
-        @chat-edit-last=${() => this.startEdit()}
+        @chat-regenerate=${this.on('chat-regenerate', (id) => this.answerAgain(id))}
+        @chat-continue=${() => this.run((engine, options) => this.talk.goOn(engine, options))}
+        @chat-larger-context=${() => this.enlargeContext()}
+        @chat-forget=${() => this.run((engine, options) => this.talk.forgetEarliest(engine, options))}
+        @chat-branch=${this.on('chat-branch', (to) => this.showBranch(to))}
+        @chat-remove=${this.on('chat-remove', (id) => this.removeTurn(id))}
+        @chat-edit=${this.on('chat-edit', (id) => this.startEdit(id))}
+        @chat-edit-last=${() => this.startEdit(this.talk.lastUserTurn?.id)}
         @chat-cancel-edit=${() => this.endEdit()}
         @chat-reload=${() => this.reload()}
         @chat-clear=${() => this.clear()}
@@ -273,8 +323,9 @@ export class QwenChat extends LitElement {
               : html`<button type="button" class="to-end" part="to-end" title=${strings.jumpToEnd}
                   aria-label=${strings.jumpToEnd} @click=${() => this.follow.toEnd()}>${icons.down}</button>`
           }
-          <qwen-composer .engine=${this.engine} .busy=${this.conversation.busy} .thinking=${this.thinking}
-            .editing=${this.editing}></qwen-composer>
+          ${this.talk.canPutBack ? this.removedNote() : nothing}
+          <qwen-composer .engine=${this.engine} .busy=${this.talk.busy} .thinking=${this.thinking}
+            .editing=${this.editing !== undefined}></qwen-composer>
           ${this.foot()}
         </div>
         ${this.dropping ? html`<div class="drop-here" part="drop" aria-hidden="true">${icons.picture}${strings.dropHere}</div>` : nothing}
@@ -285,17 +336,61 @@ export class QwenChat extends LitElement {
   }
 
   private messageList(): TemplateResult {
-    const { turns, lastUserTurn, busy } = this.conversation;
-    const last = turns[turns.length - 1];
-    const repeatable = this.engine !== undefined && !busy;
+    const { turns } = this.talk;
+    const free = this.engine !== undefined && !this.talk.busy;
     return html`
       ${repeat(
         turns,
         ({ id }) => id,
-        (turn) =>
-          html`<qwen-message .turn=${turn} .repeatable=${repeatable && (turn === last || turn === lastUserTurn)}></qwen-message>`,
+        (turn, i) => html`
+          <qwen-message .turn=${turn} .free=${free} .last=${i === turns.length - 1} .edited=${turn.id === this.editing}
+            ?forgotten=${turn.forgotten} .branches=${this.talk.siblings(turn.id)} .room=${this.room(turn)}></qwen-message>
+          ${turn.forgotten && !turns[i + 1]?.forgotten ? this.forgottenNote(free) : nothing}`,
       )}
       ${this.loader.state.kind === 'ready' ? nothing : html`<div class="reload">${this.loadState()}</div>`}`;
+  }
+
+  /** Where the model's knowledge of the conversation begins. */
+  private forgottenNote(free: boolean): TemplateResult {
+    return html`
+      <div class="forgotten" part="forgotten" role="note">
+        <p class="quiet">${strings.forgotten}</p>
+        ${free ? html`<button type="button" class="foot-button" @click=${() => this.talk.remember()}>${strings.remember}</button>` : nothing}
+      </div>`;
+  }
+
+  private removedNote(): TemplateResult {
+    const undo = () => {
+      this.talk.undoRemove();
+      this.announcer.say(strings.broughtBack);
+      this.focus();
+    };
+    return html`
+      <div class="removed" part="removed">
+        <span class="quiet">${strings.removedMessage}</span>
+        <button type="button" class="foot-button" @click=${undo}>${strings.undo}</button>
+      </div>`;
+  }
+
+  /** What makes room for an answer that found none. */
+  private room(turn: Turn): RoomChoice {
+    if (turn.role === 'user' || turn.phase !== 'failed') return {};
+    return { forget: this.talk.canForget, larger: this.largerContext };
+  }
+
+  /** Twice what there is, as far as the model goes; undefined where that is not ours to change. */
+  private get largerContext(): number | undefined {
+    const { contextLength = 0, longestContext = 0 } = this.engine?.info ?? {};
+    if (!this.model || this.loader.given || longestContext <= contextLength) return undefined;
+    return Math.min(2 * contextLength, longestContext);
+  }
+
+  /** Loads the model again with more room, and answers. Where that does not work, the next try is as before. */
+  private async enlargeContext(): Promise<void> {
+    const { contextLength } = this;
+    this.contextLength = this.largerContext ?? contextLength;
+    if (await this.load()) await this.regenerate();
+    else this.contextLength = contextLength;
   }
 
   private beforeFirstMessage(): TemplateResult {
@@ -320,7 +415,7 @@ export class QwenChat extends LitElement {
           ${loadButton(strings.continueLoading, true)}`;
       case 'failed':
         return errorBox(state.error, {
-          hint: this.conversation.turns.length > 0 ? strings.loadFailedHint : undefined,
+          hint: this.talk.turns.length > 0 ? strings.loadFailedHint : undefined,
           actions: this.model ? loadButton(strings.retry) : undefined,
         });
       default:
@@ -345,7 +440,7 @@ export class QwenChat extends LitElement {
         <span class="privacy">${strings.privacy}</span>
         <span class="foot-buttons">
           ${
-            this.conversation.turns.length > 0
+            this.talk.turns.length > 0
               ? html`<button type="button" class="foot-button" part="new-chat" title=${strings.newChat} @click=${() => this.clear()}>
                   ${icons.plus}<span>${strings.newChat}</span></button>`
               : nothing
@@ -369,7 +464,7 @@ export class QwenChat extends LitElement {
     const { phase, content, reasoning, figures, error } = await answering;
     // What the end adds (a note, an error, buttons) is still followed; what the reader unfolds later is not.
     setTimeout(() => {
-      this.following = this.conversation.busy;
+      this.following = this.talk.busy;
     }, 300);
     if (phase === 'failed') this.emit('qwen-error', { error, during: 'answer' });
     else {
@@ -384,27 +479,46 @@ export class QwenChat extends LitElement {
     if (await this.load()) await this.regenerate();
   }
 
-  private startEdit(): void {
-    const last = this.conversation.lastUserTurn;
-    if (!last || this.conversation.busy || this.editing) return;
-    this.editing = true;
+  private startEdit(id?: number): void {
+    const turn = this.talk.turns.find((each) => each.id === id);
+    if (turn?.role !== 'user' || this.talk.busy || this.editing === turn.id) return;
     const { text, attachments } = this.composer;
-    this.draftBeforeEdit = { text, attachments };
-    this.composer.text = last.content;
-    this.composer.attachments = last.attachments;
+    if (this.editing === undefined) this.draftBeforeEdit = { text, attachments };
+    this.editing = turn.id;
+    this.composer.text = turn.content;
+    this.composer.attachments = turn.attachments;
     void this.composer.updateComplete.then(() => this.composer.focusField());
   }
 
   private endEdit(): void {
-    if (!this.editing) return;
-    this.editing = false;
+    if (this.editing === undefined) return;
+    this.editing = undefined;
     this.composer.text = this.draftBeforeEdit.text;
     this.composer.attachments = this.draftBeforeEdit.attachments;
   }
 
+  private showBranch({ id, forward }: { id: number; forward: boolean }): void {
+    this.endEdit();
+    this.talk.show(id);
+    const { ids, place } = this.talk.siblings(id);
+    this.announcer.say(`${strings.branchSpoken(place + 1, ids.length)}.`);
+    // The message that had the focus is another one now; its switch is where one goes on from.
+    void this.updateComplete.then(() => {
+      const views = [...this.renderRoot.querySelectorAll<MessageView>('qwen-message')];
+      views.find((view) => view.branches.ids.includes(id) && view.focusBranchSwitch(forward));
+    });
+  }
+
+  private removeTurn(id: number): void {
+    this.endEdit();
+    this.talk.remove(id);
+    this.announcer.say(strings.removedMessage);
+    this.focus();
+  }
+
   /** Those of the conversation belong together: the arrow keys lead from one message's to the next. */
   private openMedia(attachments: readonly Attachment[], index: number): void {
-    const said = this.conversation.turns.flatMap((turn) => (turn.role === 'user' ? turn.attachments : []));
+    const said = this.talk.turns.flatMap((turn) => (turn.role === 'user' ? turn.attachments : []));
     const at = said.indexOf(attachments[index]);
     if (at < 0) this.mediaDialog.open(attachments, index);
     else this.mediaDialog.open(said, at);
@@ -412,8 +526,8 @@ export class QwenChat extends LitElement {
 
   private onKeyDown = (event: KeyboardEvent): void => {
     if (event.key !== 'Escape' || event.isComposing || event.defaultPrevented) return;
-    if (this.conversation.busy) this.conversation.stop();
-    else if (this.editing) this.endEdit();
+    if (this.talk.busy) this.talk.stop();
+    else if (this.editing !== undefined) this.endEdit();
     else return;
     event.preventDefault();
   };
@@ -424,7 +538,7 @@ export class QwenChat extends LitElement {
     if (engine === this.announcedEngine) return;
     this.announcedEngine = engine;
     // Whatever was being answered was answered by an engine that is not here any more.
-    this.conversation.stop();
+    this.talk.stop();
     if (!engine) return;
     const { info } = engine;
     void this.updateComplete.then(() => this.announcer.say(strings.modelReady(info.name)));
@@ -432,7 +546,8 @@ export class QwenChat extends LitElement {
   }
 
   private on<K extends keyof ChatPartEvents>(_type: K, action: (detail: ChatPartEvents[K][0]) => unknown) {
-    return (event: CustomEvent<ChatPartEvents[K][0]>) => action(event.detail);
+    // An event without a detail has null for it.
+    return (event: CustomEvent<ChatPartEvents[K][0]>) => action((event.detail ?? undefined) as ChatPartEvents[K][0]);
   }
 
   private emit<K extends keyof QwenChatEvents>(type: K, detail: QwenChatEvents[K]): void {

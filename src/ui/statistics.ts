@@ -1,12 +1,17 @@
 import { css, html, type TemplateResult } from 'lit';
-import type { AnswerFigures } from './conversation.ts';
 import { formatDuration, formatRate } from './format.ts';
 import { strings } from './strings.ts';
+import type { AnswerFigures } from './turns.ts';
 
-/** The figures of one answer. */
-export function statistics(figures: AnswerFigures | undefined): TemplateResult {
+/** The figures of one answer. @param more what else is told of it, before them */
+export function statistics(
+  figures: AnswerFigures | undefined,
+  label: string = strings.statisticsOf,
+  more: ReadonlyArray<readonly [string, string]> = [],
+): TemplateResult {
   if (!figures) return html`<p class="quiet statistics" part="statistics">${strings.noStatistics}</p>`;
-  const rows: Array<[string, string]> = [
+  const rows: Array<readonly [string, string]> = [
+    ...more,
     [strings.decodeRate, formatRate(figures.decodeTokensPerSecond)],
     [strings.timeToFirstToken, formatDuration(figures.timeToFirstTokenMs)],
     [strings.prefillRate, formatRate(figures.prefillTokensPerSecond)],
@@ -16,7 +21,7 @@ export function statistics(figures: AnswerFigures | undefined): TemplateResult {
     ...mediaFigure(figures),
   ];
   return html`
-    <dl class="statistics" part="statistics" aria-label=${strings.statisticsOf}>
+    <dl class="statistics" part="statistics" aria-label=${label}>
       ${rows.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}
     </dl>`;
 }

@@ -15,6 +15,10 @@ export const themeStyles = css`
     --_accent: var(--qwen-accent, light-dark(#0b6b66, #5fcac1));
     --_on-accent: var(--qwen-on-accent, light-dark(#ffffff, #062523));
     --_error: var(--qwen-error, light-dark(#a8271d, #ff9e94));
+    --_code-keyword: var(--qwen-code-keyword, light-dark(#7b3aa8, #d3a4f5));
+    --_code-name: var(--qwen-code-name, light-dark(#1f5fa8, #85bdf8));
+    --_code-string: var(--qwen-code-string, light-dark(#256b2c, #92d59a));
+    --_code-number: var(--qwen-code-number, light-dark(#95500f, #e8b27a));
     --_measure: var(--qwen-measure, 46rem);
     --_radius: var(--qwen-radius, 16px);
     --_radius-small: calc(var(--_radius) / 2);

@@ -27,8 +27,12 @@ export const subgroupVariants: readonly { title: string; without: Without }[] = 
 ];
 
 /** Records, runs and waits; then reads a buffer of floats. */
-export async function run(gpu: Gpu, record: (rec: Recorder) => void, step = { position: 0, tokens: 1 }): Promise<void> {
-  const stepBuffer = gpu.upload('step', new Uint32Array([step.position, step.tokens, 0, 0]));
+export async function run(
+  gpu: Gpu,
+  record: (rec: Recorder) => void,
+  { position, tokens, state = 0 }: { position: number; tokens: number; state?: number } = { position: 0, tokens: 1 },
+): Promise<void> {
+  const stepBuffer = gpu.upload('step', new Uint32Array([position, tokens, 0, state]));
   const recorder = new Recorder(gpu);
   record(recorder);
   const program = await recorder.build('test', stepBuffer);

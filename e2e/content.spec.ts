@@ -1,0 +1,171 @@
+/** What an answer may bring onto the page: code with its preview, formulas, attacks. A scripted engine, no model, no GPU. */
+import { expect, type Page, test } from 'playwright/test';
+import { hostile } from '../src/ui/hostile.fixture.ts';
+import type { QwenChat } from '../src/ui/qwen-chat.ts';
+import { ask, open, said } from './chat-alone.ts';
+
+/** The code's own frame, within the one that holds it. */
+const running = (page: Page, place = 0) =>
+  page.locator('qwen-code-preview iframe').nth(place).contentFrame().locator('iframe').contentFrame();
+
+test('code is coloured, formulas are drawn, and what they need is fetched with the first of them', async ({ page }) => {
+  const scripts: string[] = [];
+  page.on('request', (request) => scripts.push(new URL(request.url()).pathname));
+  await open(page, { say: 'No code.' }, { say: '```js\nconst a = 1;\n```\n\nand $\\frac{1}{2}$.' });
+  await ask(page, 'One');
+  await expect(said(page, 'No code.')).toBeVisible();
+  expect(scripts.filter((path) => /highlight|maths/.test(path))).toEqual([]);
+  await ask(page, 'Two');
+  await expect(page.locator('.hljs-keyword')).toHaveText('const');
+  await expect(page.locator('math mfrac')).toBeVisible();
+  expect(scripts.filter((path) => /highlight|maths/.test(path))).toHaveLength(2);
+});
+
+/** Everything that code might try to get out of its frame; it writes down what it could do. */
+const breakout = `<!doctype html>
+<link rel="stylesheet" href="/leak-style"><link rel="prefetch" href="/leak-prefetch">
+<img src="/leak-image"><script src="/leak-script"></script><iframe src="/leak-frame"></iframe>
+<object data="/leak-object"></object><video src="/leak-video" autoplay></video>
+<style>@import url(/leak-import); @font-face { font-family: x; src: url(/leak-font) } body { font-family: x; background: url(/leak-background) }</style>
+<form action="/leak-form"></form><a id="top" href="/leak-top" target="_top">top</a><a id="blank" href="/leak-blank" target="_blank">blank</a>
+<h1>Hello</h1>
+<script>
+  const could = [];
+  const attempt = async (name, action) => { try { if (await action() !== false) could.push(name); } catch {} };
+  (async () => {
+    const here = 'HERE';
+    await attempt('parent', () => parent.document.title);
+    await attempt('outer', () => parent.parent.document.title);
+    await attempt('top', () => top.document.querySelector('qwen-chat') !== null);
+    await attempt('localStorage', () => localStorage.length >= 0);
+    await attempt('sessionStorage', () => sessionStorage.length >= 0);
+    await attempt('cookie', () => document.cookie.length >= 0);
+    await attempt('indexedDB', () => new Promise((done, fail) => { const r = indexedDB.open('x'); r.onsuccess = done; r.onerror = fail; }));
+    await attempt('caches', () => caches.open('x'));
+    await attempt('serviceWorker', () => navigator.serviceWorker.register('/leak-worker'));
+    await attempt('fetch', () => fetch(here + '/leak-fetch', { mode: 'no-cors' }));
+    await attempt('beacon', () => (navigator.sendBeacon(here + '/leak-beacon'), false));
+    await attempt('socket', () => new Promise((done, fail) => { const s = new WebSocket(here.replace('http', 'ws') + '/leak-socket'); s.onopen = done; s.onerror = fail; }));
+    await attempt('events', () => new Promise((done, fail) => { const s = new EventSource(here + '/leak-events'); s.onopen = done; s.onerror = fail; }));
+    await attempt('worker', () => new Promise((done, fail) => { const w = new Worker(URL.createObjectURL(new Blob(['postMessage(1)']))); w.onmessage = done; w.onerror = fail; }));
+    await attempt('rtc', () => new RTCPeerConnection().createDataChannel('x'));
+    await attempt('open', () => window.open(here + '/leak-open') !== null);
+    await attempt('popup', () => (document.getElementById('blank').click(), false));
+    await attempt('topLink', () => (document.getElementById('top').click(), false));
+    await attempt('form', () => (document.querySelector('form').submit(), false));
+    await attempt('alert', () => confirm('?'));
+    await attempt('topLocation', () => (top.location = here + '/leak-top-location', false));
+    await attempt('parentLocation', () => (parent.location = here + '/leak-parent-location', false));
+    document.querySelector('h1').textContent = 'Could: ' + JSON.stringify(could);
+  })();
+</script>`;
+
+test('a preview runs, and reaches neither the page nor storage nor the network', async ({ page, baseURL }) => {
+  const leaks: string[] = [];
+  await page.context().route('**/leak*', (route) => {
+    leaks.push(route.request().url());
+    return route.abort();
+  });
+  const here = new URL(baseURL ?? '').origin;
+  const codes = [
+    breakout.replace('HERE', here),
+    `<h1>Going</h1><script>setTimeout(() => { location = '${here}/leak-location'; }, 100)</script>`,
+    '<h1>Refreshing</h1><meta http-equiv="refresh" content="0;url=/leak-refresh">',
+    '<h1><a href="/leak-link">Following</a></h1><script>document.querySelector("a").click()</script>',
+  ];
+  await open(page, { say: `${codes.map((code) => `\`\`\`html\n${code}\n\`\`\``).join('\n\n')}\n\nDone.`, delayMs: 0 });
+  await ask(page, 'Try');
+  await expect(said(page, 'Done.')).toBeVisible();
+  for (const _ of codes) await page.getByRole('button', { name: 'Preview', exact: true }).first().click();
+  await expect(running(page).getByRole('heading')).toHaveText('Could: []');
+  // Where a frame would go, nothing is: the browser shows that it was refused.
+  for (const place of [1, 2, 3]) await expect(running(page, place).getByRole('heading')).toHaveCount(0);
+  expect(leaks).toEqual([]);
+  expect(page.context().pages()).toHaveLength(1);
+  expect(page.url()).toContain('/e2e/ui.html');
+});
+
+test('a preview waits for the end of its block, is sized and run again by keyboard, and closes', async ({ page }) => {
+  await open(page, { say: '```html\n<button onclick="this.textContent = 1">0</button>', hang: true });
+  await ask(page, 'A button');
+  const toggle = page.getByRole('button', { name: 'Preview', exact: true });
+  await toggle.press('Enter');
+  await expect(page.getByText('The preview begins when the code is complete.')).toBeVisible();
+  await page.keyboard.press('Escape');
+  await running(page).getByRole('button', { name: '0' }).click();
+  await expect(running(page).getByRole('button', { name: '1' })).toBeVisible();
+  const slider = page.getByRole('slider', { name: 'Height of the preview' });
+  const height = async () => (await page.locator('qwen-code-preview iframe').boundingBox())?.height ?? 0;
+  const before = await height();
+  await slider.press('ArrowDown');
+  await expect.poll(height).toBe(before + 40);
+  await page.getByRole('button', { name: 'Run again' }).press('Enter');
+  await expect(running(page).getByRole('button', { name: '0' })).toBeVisible();
+  await page.getByRole('button', { name: 'Full screen' }).click();
+  await expect.poll(() => page.evaluate(() => document.fullscreenElement?.tagName)).toBe('QWEN-CHAT');
+  await page.evaluate(() => document.exitFullscreen());
+  const hide = page.getByRole('button', { name: 'Hide preview' });
+  await expect(hide).toHaveAttribute('aria-expanded', 'true');
+  await hide.press('Enter');
+  await expect(page.locator('qwen-code-preview iframe')).toHaveCount(0);
+});
+
+test('attacks in answers, thoughts, messages, calls and restored conversations do nothing', async ({ page }) => {
+  const all = hostile.join('\n\n');
+  const outside: string[] = [];
+  page.on('request', (request) => outside.push(request.url()));
+  page.on('dialog', (dialog) => outside.push(dialog.message()));
+  await open(page, { think: all, say: `${all}\n\nThe end.`, delayMs: 0, call: { [all]: '{}' } }, { say: 'Over.' });
+  outside.length = 0;
+  const before = await page.evaluate(() => Object.keys(window).sort().join());
+  await page.evaluate(
+    async ({ all, hostile }) => {
+      const chat = document.querySelector('qwen-chat') as QwenChat;
+      chat.tools = [{ name: all, run: () => all }];
+      await chat.send(all);
+      const { version, messages } = chat.conversation;
+      const error = { code: '__proto__', message: all, file: all };
+      const attachments = [
+        { kind: 'image' as const, source: 'data:image/svg+xml,<svg onload="window.attacked=1"/>', name: all },
+      ];
+      chat.conversation = {
+        version,
+        messages: [
+          ...messages,
+          { role: 'user', content: all, at: 0, after: messages.length - 1, shown: true, attachments },
+          {
+            role: 'assistant',
+            content: hostile.join('\n'),
+            at: 0,
+            after: messages.length,
+            shown: true,
+            ended: 'failed',
+            error,
+            calls: [{ id: 'x', name: all, arguments: all, state: 'failed', result: all }],
+            model: all,
+          },
+        ],
+      };
+    },
+    { all, hostile },
+  );
+  await expect(page.locator('qwen-markdown').last()).toContainText('Copy');
+  for (const summary of await page.getByRole('log').locator('summary').all()) await summary.click();
+  await expect(page.locator('.bubble').first()).toHaveText(all.trim());
+  await page.evaluate(() => {
+    for (const each of document.querySelector('qwen-chat')?.shadowRoot?.querySelectorAll('qwen-markdown *') ?? []) {
+      for (const type of ['mouseover', 'focus', 'toggle']) each.dispatchEvent(new Event(type));
+      if (!each.closest('button, a[href^=http]'))
+        each.dispatchEvent(new MouseEvent('click', { bubbles: true, cancelable: true }));
+    }
+  });
+  const state = await page.evaluate(() => ({
+    attacked: (window as { attacked?: unknown }).attacked,
+    names: Object.keys(window).sort().join(),
+    bad: [...(document.querySelector('qwen-chat')?.shadowRoot?.querySelectorAll('.log *') ?? [])]
+      .filter((each) => /^(script|iframe|style|form|input|object|embed|link|meta|base|audio)$/i.test(each.tagName))
+      .map((each) => each.outerHTML),
+  }));
+  expect(state).toEqual({ attacked: undefined, names: before, bad: [] });
+  expect(outside.filter((each) => !each.startsWith('data:') && !/chunk-(highlight|maths)/.test(each))).toEqual([]);
+});
