@@ -24,6 +24,8 @@ import './statistics-panel.ts';
 import './storage-panel.ts';
 import { StoredWorks } from './stored-work.ts';
 import { strings } from './strings.ts';
+import type { OwnerState } from './tabs/messages.ts';
+import { SharedGpu } from './tabs/shared-gpu.ts';
 import { tools } from './tools.ts';
 
 type Panel = 'menu' | 'models' | 'storage' | 'conversations';
@@ -65,6 +67,17 @@ export class DemoPage extends PageElement {
   );
   private readonly works = new StoredWorks(this, () => this.lookAround());
   private readonly updates = new Updates(this);
+  private readonly gpu = new SharedGpu(this, {
+    granted: () => this.loadHere(this.wanted),
+    elsewhere: (state) => this.seeOtherTab(state),
+    release: () => this.unload(),
+    engine: () => this.ready,
+    state: () => ({ model: this.modelUrl || this.modelName, name: this.modelName, info: this.ready?.info }),
+  });
+  /** What is to be loaded as soon as this tab has the GPU. */
+  private wanted: Choice = { model: embeddedModel.url, tower: embeddedModel.tower };
+  /** Answers come from the tab that has the GPU. */
+  @state() private viaOtherTab = false;
   private readonly parameters = new URLSearchParams(location.search);
   private figuresTimer?: ReturnType<typeof setInterval>;
 
@@ -107,7 +120,7 @@ export class DemoPage extends PageElement {
               : nothing
           }
         </header>
-        <div class="banners">${this.keepingProblem()}${this.newerVersion()}</div>
+        <div class="banners">${this.keepingProblem()}${this.newerVersion()}${this.otherTabNote()}</div>
         <div id="statistics-panel" class="panel" ?hidden=${!this.statistics && !this.arriving} role="region"
           aria-label=${this.statistics ? strings.statistics : strings.arriving} tabindex="0">
           ${
@@ -144,12 +157,28 @@ export class DemoPage extends PageElement {
               </div>`
             : nothing
         }
-        <div slot="no-model" class="welcome">
-          <h2>${strings.title}</h2>
-          <p class="quiet">${strings.noModelHint}</p>
-          <button class="button primary" @click=${() => this.open('models')}>${strings.chooseModel}</button>
-        </div>
+        <div slot="no-model" class="welcome">${this.gpu.other ? this.otherTab(this.gpu.other) : this.noModel()}</div>
       </qwen-chat>`;
+  }
+
+  private noModel(): TemplateResult {
+    return html`
+      <h2>${strings.title}</h2>
+      <p class="quiet">${strings.noModelHint}</p>
+      <button class="button primary" @click=${() => this.open('models')}>${strings.chooseModel}</button>`;
+  }
+
+  /** Another tab has the GPU, and its model is not used here (yet). */
+  private otherTab({ name, info }: OwnerState): TemplateResult {
+    const here = () => this.load(this.wanted);
+    if (this.status.kind === 'loading') return html`<p class="quiet">${strings.takingOver}</p>`;
+    return html`
+      <h2>${info ? strings.otherTabHas(name) : strings.otherTabLoads(name)}</h2>
+      <p class="quiet">${strings.otherTabHint}</p>
+      <div class="row">
+        ${info ? html`<button class="button primary" @click=${() => this.askOtherTab()}>${strings.askOtherTab}</button>` : nothing}
+        <button class="button" @click=${here}>${strings.loadHere}</button>
+      </div>`;
   }
 
   /** Kept while the panel is closed, for what it has counted; unseen, it does not look at the engine. */
@@ -263,7 +292,12 @@ export class DemoPage extends PageElement {
         const rate =
           this.stats && this.stats.decodeTokensPerSecond > 0 ? formatRate(this.stats.decodeTokensPerSecond) : '';
         const resident = percentResident(this.stats?.experts ?? new Uint8Array());
-        const facts = [ready?.info.quantization, resident < 100 ? strings.resident(resident) : '', rate];
+        const facts = [
+          this.viaOtherTab ? strings.inOtherTab : '',
+          ready?.info.quantization,
+          resident < 100 ? strings.resident(resident) : '',
+          rate,
+        ];
         return html`<b>${name}</b><span class="quiet">${facts.filter(Boolean).join(' · ')}</span>`;
       }
     }
@@ -278,6 +312,7 @@ export class DemoPage extends PageElement {
   }
 
   private get modelName(): string {
+    if (this.viaOtherTab) return this.gpu.other?.name ?? strings.noModel;
     if (this.model === embeddedModel.url) return embeddedModel.name;
     if (this.ready) return this.ready.info.name;
     if (typeof this.model === 'string') return fileName(this.model);
@@ -291,11 +326,8 @@ export class DemoPage extends PageElement {
     await this.keeper.restore();
     if (this.device?.webgpu !== 'ok') return;
     const model = this.parameters.get('model');
-    this.load(model ? { model, tower: this.parameters.get('mmproj') || undefined } : this.embedded);
-  }
-
-  private get embedded(): Choice {
-    return { model: embeddedModel.url, tower: embeddedModel.tower };
+    if (model) this.wanted = { model, tower: this.parameters.get('mmproj') || undefined };
+    this.gpu.join();
   }
 
   /** Examines the device and what is stored on it. */
@@ -318,7 +350,45 @@ export class DemoPage extends PageElement {
 
   /** A tower alone goes with the model that is here. */
   private load({ model = this.model, tower }: Choice): void {
+    if (!model) return;
+    this.wanted = { model, tower };
+    if (this.gpu.other) {
+      this.viaOtherTab = false;
+      this.status = { kind: 'loading' };
+      this.model = model;
+      this.gpu.takeOver();
+    } else {
+      this.loadHere(this.wanted);
+    }
+  }
+
+  /** Another tab has the GPU: this one asks it, unless its reader wants another model. */
+  private seeOtherTab({ model }: OwnerState): void {
+    const { chat } = this;
+    if (!chat || this.status.kind === 'loading') return;
+    const asked = this.parameters.get('model');
+    if (this.viaOtherTab || !asked || new URL(asked, document.baseURI).href === model) this.askOtherTab();
+  }
+
+  private askOtherTab(): void {
+    this.viaOtherTab = true;
+    const engine = this.gpu.engineElsewhere();
+    if (!engine) this.status = { kind: 'none' };
+    if (this.chat && this.chat.engine !== engine) this.chat.engine = engine;
+  }
+
+  /** Another tab wants the GPU. */
+  private unload(): void {
+    const { chat } = this;
+    if (!chat) return;
+    chat.model = undefined;
+    chat.engine = undefined;
+    this.status = { kind: 'none' };
+  }
+
+  private loadHere({ model, tower }: Choice): void {
     if (!this.chat || !model) return;
+    this.viaOtherTab = false;
     this.model = model;
     this.tower = tower;
     this.status = { kind: 'loading' };
@@ -334,6 +404,7 @@ export class DemoPage extends PageElement {
     this.chat.store = this.storeFor(model);
     this.chat.model = model;
     this.chat.mmproj = tower;
+    this.gpu.announce();
     void this.chat.load().then((engine) => {
       if (!engine && this.model === model && this.status.kind === 'loading') this.status = { kind: 'stopped' };
     });
@@ -376,6 +447,13 @@ export class DemoPage extends PageElement {
     return html`
       <div class="notice banner" role="status"><span class="banner-text">${strings.newerVersion}</span>
         <button class="button" @click=${reload}>${strings.reload}</button></div>`;
+  }
+
+  private otherTabNote(): TemplateResult | typeof nothing {
+    if (!this.viaOtherTab || this.status.kind !== 'ready') return nothing;
+    return html`
+      <div class="notice banner" role="status"><span class="banner-text">${strings.viaOtherTab}</span>
+        <button class="button" @click=${() => this.load(this.wanted)}>${strings.loadHere}</button></div>`;
   }
 
   private newChat = (): void => {
@@ -424,6 +502,7 @@ export class DemoPage extends PageElement {
 
   private onReady = (): void => {
     this.status = { kind: 'ready' };
+    this.gpu.announce();
     void this.readFigures().then(() => {
       this.arriving = this.stats !== undefined && expertsToCome(this.stats) > 0;
     });

@@ -209,6 +209,17 @@ export const strings = {
   },
   tokens: (count: number) => `${formatNumber(count)} ${count === 1 ? 'token' : 'tokens'}`,
 
+  // Several tabs
+  inOtherTab: 'in another tab',
+  viaOtherTab:
+    'The model runs in another tab of this page, which answers for this one too. If that is closed, this one loads it.',
+  otherTabHas: (name: string) => `${name} runs in another tab`,
+  otherTabLoads: (name: string) => `Another tab loads ${name}`,
+  otherTabHint: 'One tab at a time has the GPU. It can answer for this one too, or make way for a model here.',
+  askOtherTab: 'Ask that one',
+  loadHere: 'Load here instead',
+  takingOver: 'The other tab makes way…',
+
   // Offline
   newerVersion: 'A newer version of this page is here. What you have said stays.',
   reload: 'Reload',

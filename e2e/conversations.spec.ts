@@ -167,9 +167,13 @@ test('tabs see each other’s conversations, and never write over one another’
 test('a full device is told, and what was said stays on the page', async ({ page }) => {
   await openScripted(page, { say: 'Here.' });
   await page.evaluate(() => {
-    const put = IDBObjectStore.prototype.put;
+    const { put } = IDBObjectStore.prototype;
+    Object.assign(globalThis, {
+      makeRoom: () => {
+        IDBObjectStore.prototype.put = put;
+      },
+    });
     IDBObjectStore.prototype.put = () => {
-      IDBObjectStore.prototype.put = put;
       throw new DOMException('No room', 'QuotaExceededError');
     };
   });
@@ -178,7 +182,9 @@ test('a full device is told, and what was said stays on the page', async ({ page
   await expect(page.getByRole('alert')).toContainText('no room left on this device to keep this conversation');
   await expect(answers(page)).toHaveText(/Here\./);
   await expect(titles(page)).toHaveCount(0);
+  await expectAccessible(page);
   // As soon as there is room again all of it is kept.
+  await page.evaluate('makeRoom()');
   await askScripted(page, 'And now?');
   await expect(page.getByRole('alert')).toHaveCount(0);
   await expect(titles(page)).toHaveText(['Where?']);

@@ -8,6 +8,8 @@ import { type Script, scriptedEngine } from './scripted-engine.ts';
 const NO_MODEL = '/?model=/none.gguf';
 
 export async function openScripted(page: Page, ...scripts: Script[]): Promise<void> {
+  // Without Web Locks each tab is on its own: it is to have the engine that its test gives it.
+  await page.addInitScript(() => Object.defineProperty(Navigator.prototype, 'locks', { value: undefined }));
   await page.goto(NO_MODEL);
   await giveScripts(page, ...scripts);
 }

@@ -5,6 +5,8 @@ import type { ConversationChange, QwenChat } from '../../src/ui/qwen-chat.ts';
 import type { FiledConversation } from './file.ts';
 import { type ConversationContent, ConversationStore, type ConversationSummary } from './store.ts';
 
+/** How often a growing answer is saved, so that a crash loses no more; also where it stands still. */
+const SAVE_EVERY_MS = 1000;
 /** How long a deletion can be undone. */
 const UNDO_MS = 30_000;
 /** Of this tab: another one shows another conversation. */
@@ -26,6 +28,7 @@ export class ConversationKeeper implements ReactiveController {
   problem?: 'full' | { reason: string };
 
   private store?: ConversationStore;
+  private timer?: ReturnType<typeof setInterval>;
   private undoTimer?: ReturnType<typeof setTimeout>;
   private shown: Shown = { saved: '' };
   private saving: Promise<void> = Promise.resolve();
@@ -51,12 +54,14 @@ export class ConversationKeeper implements ReactiveController {
       this.problem = { reason: messageOf(error) };
       return;
     }
+    this.timer = setInterval(() => this.chat()?.busy && void this.save(), SAVE_EVERY_MS);
     document.addEventListener('visibilitychange', this.onHidden);
     window.addEventListener('pagehide', this.onHidden);
     void this.attempt(() => this.store?.purge());
   }
 
   hostDisconnected(): void {
+    clearInterval(this.timer);
     clearTimeout(this.undoTimer);
     document.removeEventListener('visibilitychange', this.onHidden);
     window.removeEventListener('pagehide', this.onHidden);
