@@ -88,6 +88,7 @@ test('a preview runs, and reaches neither the page nor storage nor the network',
 test('a preview waits for the end of its block, is sized and run again by keyboard, and closes', async ({ page }) => {
   await open(page, { say: '```html\n<button onclick="this.textContent = 1">0</button>', hang: true });
   await ask(page, 'A button');
+  await expect(page.locator('qwen-markdown code')).toContainText('0</button>');
   const toggle = page.getByRole('button', { name: 'Preview', exact: true });
   await toggle.press('Enter');
   await expect(page.getByText('The preview begins when the code is complete.')).toBeVisible();

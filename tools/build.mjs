@@ -17,6 +17,7 @@ const LICENSES = 'THIRD-PARTY-LICENSES.md';
 await rm(join(ROOT, 'dist'), { recursive: true, force: true });
 for (const name of await workerNames()) await runVite(`worker-${name}`);
 await runVite('library');
+await cp(join(ROOT, 'src/ui/preview-page.html'), join(LIB, 'preview-page.html'));
 await mergeLicenses();
 await buildTypes();
 await runVite('demo');

@@ -227,8 +227,7 @@ export class Conversation {
 
   private firstStep(id: number): number {
     const before = this.tree.before(id);
-    const turn = this.turns.find((each) => each.id === id);
-    return turn?.role === 'assistant' && before?.role === 'assistant' ? this.firstStep(before.id) : id;
+    return this.tree.turn(id).role === 'assistant' && before?.role === 'assistant' ? this.firstStep(before.id) : id;
   }
 
   /** Answers, with as many rounds of tools as it takes. @param resumed an answer to go on with */

@@ -296,6 +296,9 @@ export const messageStyles = css`
   .user:is(:hover, :focus-within) .actions > .icon-button {
     opacity: 1;
   }
+  qwen-message:last-child .user .actions > .icon-button {
+    opacity: 1;
+  }
   @media (hover: none) {
     .user .actions > .icon-button {
       opacity: 1;

@@ -57,6 +57,14 @@ test('its list makes the same tree, whatever branch is shown', () => {
   expect(path(again)).toBe('a b c');
 });
 
+test('a long conversation is listed and read again', () => {
+  const turns = Array.from({ length: 30_000 }, (_, i) => turn(String(i)));
+  const tree = TurnTree.from(TurnTree.of(turns).list());
+  expect(tree.path).toHaveLength(30_000);
+  expect(tree.remove(turns[1].id)).toBeTypeOf('function');
+  expect(tree.path).toHaveLength(1);
+});
+
 test('a turn that is not here any more is not replaced, and asking for it is an error', () => {
   const { tree } = branched();
   const other = turn('x');

@@ -66,18 +66,23 @@ export class TurnTree {
   /** All turns, each after the one that it follows. */
   list(): PlacedTurn[] {
     const placed: PlacedTurn[] = [];
-    const visit = ({ children, shown }: Branching, after?: number) => {
-      for (const child of children) {
-        placed.push({ turn: child.turn, after, shown: child === shown });
-        visit(child, placed.length - 1);
-      }
-    };
-    visit(this.root);
+    // Not by recursion: every message is one level deeper than the one before it.
+    const open = [...this.root.children].reverse().map((node): [TreeNode, number?] => [node]);
+    for (let next = open.pop(); next; next = open.pop()) {
+      const [node, after] = next;
+      placed.push({ turn: node.turn, after, shown: node === node.parent.shown });
+      const place = placed.length - 1;
+      for (const child of [...node.children].reverse()) open.push([child, place]);
+    }
     return placed;
   }
 
   has(id: number): boolean {
     return this.nodes.has(id);
+  }
+
+  turn(id: number): Turn {
+    return this.node(id).turn;
   }
 
   /** Puts `turn` after another, beside what followed that one so far, and shows it. */
