@@ -19,7 +19,8 @@ import './model-panel.ts';
 import { embeddedModel } from './models.ts';
 import { Updates } from './offline/updates.ts';
 import { pageIcons } from './page-icons.ts';
-import { applyTheme, readSettings, rememberAddress, rememberTower, type Settings, saveSettings } from './settings.ts';
+import { applyTheme, readSettings, rememberAddress, rememberTower, samplingOf } from './settings.ts';
+import './settings-panel.ts';
 import './statistics-panel.ts';
 import './storage-panel.ts';
 import { StoredWorks } from './stored-work.ts';
@@ -28,7 +29,7 @@ import type { OwnerState } from './tabs/messages.ts';
 import { SharedGpu } from './tabs/shared-gpu.ts';
 import { tools } from './tools.ts';
 
-type Panel = 'menu' | 'models' | 'storage' | 'conversations';
+type Panel = 'menu' | 'models' | 'storage' | 'conversations' | 'settings';
 
 /** Narrower than this, the left column is a drawer. The style sheet knows the same width. */
 const narrow = matchMedia('(width < 52rem)');
@@ -54,8 +55,7 @@ export class DemoPage extends PageElement {
   @state() private answering = false;
   @state() private panel?: Panel;
   @state() private statistics = false;
-  @state() private toolsAllowed = readSettings().tools;
-  @state() private theme: Settings['theme'] = readSettings().theme;
+  @state() private settings = readSettings();
   @state() private dropping = false;
   @query('qwen-chat') private readonly chat?: QwenChat;
   @query('dialog') private readonly dialog?: HTMLDialogElement;
@@ -139,9 +139,11 @@ export class DemoPage extends PageElement {
   }
 
   private conversation(): TemplateResult {
-    const context = Number(this.parameters.get('context'));
+    const { settings } = this;
+    const context = Number(this.parameters.get('context')) || settings.contextLength;
     return html`
-      <qwen-chat manual preview-page="./preview-page.html" .tools=${this.toolsAllowed ? tools : []} .contextLength=${context > 0 ? context : undefined}
+      <qwen-chat manual preview-page="./preview-page.html" .tools=${settings.tools ? tools : []} .contextLength=${context}
+        .thinking=${settings.thinking} .system=${settings.system} .sampling=${samplingOf(settings)} .sendKey=${settings.sendKey}
         @qwen-load-progress=${this.onProgress} @qwen-ready=${this.onReady} @qwen-error=${this.onError}
         @qwen-message=${this.onMessage} @qwen-conversation-change=${this.onConversation}>
         ${
@@ -199,7 +201,6 @@ export class DemoPage extends PageElement {
   }
 
   private sidebar(): TemplateResult {
-    const themes = Object.entries(strings.themes) as Array<[Settings['theme'], string]>;
     const bytes = this.stored.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
     const embedded = new URL(embeddedModel.url, document.baseURI).href;
     const whole = this.stored.filter(
@@ -229,18 +230,7 @@ export class DemoPage extends PageElement {
       <div class="side-end">
         <button class="side-button" @click=${() => this.open('storage')}>${pageIcons.disk}
           <span>${bytes > 0 ? strings.storageUsed(bytes) : strings.storage}</span></button>
-        <label class="side-button" title=${strings.toolsHint}>
-          <input type="checkbox" .checked=${this.toolsAllowed} @change=${this.onTools}><span>${strings.tools}</span></label>
-        <fieldset class="themes">
-          <legend class="hidden-but-spoken">${strings.theme}</legend>
-          ${themes.map(
-            ([
-              theme,
-              label,
-            ]) => html`<label><input type="radio" name="theme" value=${theme} .checked=${theme === this.theme}
-              @change=${() => this.setTheme(theme)}><span>${label}</span></label>`,
-          )}
-        </fieldset>
+        <button class="side-button" @click=${() => this.open('settings')}>${pageIcons.settings}<span>${strings.settingsTitle}</span></button>
       </div>`;
   }
 
@@ -250,6 +240,7 @@ export class DemoPage extends PageElement {
       models: strings.modelsTitle,
       storage: strings.storageTitle,
       conversations: strings.conversations,
+      settings: strings.settingsTitle,
     };
     return this.panel ? titles[this.panel] : '';
   }
@@ -258,6 +249,7 @@ export class DemoPage extends PageElement {
     const contents = {
       menu: () => html`<div class="sidebar">${this.sidebar()}</div>`,
       models: () => html`<demo-models .device=${this.device} @choose=${this.onChoose}></demo-models>`,
+      settings: () => html`<demo-settings @settings-changed=${this.onSettings}></demo-settings>`,
       conversations: () => html`<demo-conversation-files .keeper=${this.keeper}></demo-conversation-files>`,
       storage:
         () => html`<demo-storage .works=${this.works} .running=${this.works.all} .files=${this.stored} .freeBytes=${this.device?.freeStorageBytes} .offline=${this.updates.offline} .error=${this.storeError}
@@ -461,15 +453,9 @@ export class DemoPage extends PageElement {
     void this.keeper.begin();
   };
 
-  private setTheme(theme: Settings['theme']): void {
-    this.theme = theme;
-    saveSettings({ theme });
-    applyTheme(theme);
-  }
-
-  private onTools = (event: Event): void => {
-    this.toolsAllowed = (event.target as HTMLInputElement).checked;
-    saveSettings({ tools: this.toolsAllowed });
+  private onSettings = (): void => {
+    this.settings = readSettings();
+    applyTheme(this.settings.theme);
   };
 
   private toggleStatistics = (): void => {

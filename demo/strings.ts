@@ -16,6 +16,63 @@ export const strings = {
   theme: 'Colours',
   themes: { light: 'Light', dark: 'Dark', system: 'System' },
 
+  // Settings
+  settingsTitle: 'Settings',
+  settings: {
+    answers: 'Answers',
+    thinking: 'Think before answering',
+    thinkingHint: 'Slower, and better at anything with steps. The switch beside the message decides for the next one.',
+    system: 'System prompt',
+    systemHint:
+      'What the model is told before each conversation: who it is, how it should answer, what it should know.',
+    maxTokens: 'Longest answer, in tokens',
+    maxTokensHint: 'Thoughts count too. An answer that is cut there can be gone on with.',
+    noLimit: 'no limit',
+    contextLength: 'Context, in tokens',
+    contextLengthHint:
+      'How much of a conversation the model can read. More takes more GPU memory. It holds from the next time a model is loaded.',
+    engineDefault: 'up to 32,768',
+    sampling: 'Sampling',
+    samplingChoice: 'How the next word is chosen',
+    samplings: {
+      card: {
+        name: 'As the model card says',
+        text: 'The values that the model’s makers recommend, those for thinking or those without, as the mode is.',
+      },
+      thinking: {
+        name: 'Model card, for thinking',
+        text: 'Temperature 0.6, top-p 0.95, top-k 20: also where the model does not think. Steady, for code and facts.',
+      },
+      standard: {
+        name: 'Model card, without thinking',
+        text: 'Temperature 0.7, top-p 0.8, top-k 20, presence penalty 1.5: also where the model thinks. Livelier, seldom repeats itself.',
+      },
+      greedy: {
+        name: 'Always the likeliest',
+        text: 'Temperature 0: the same question gets the same answer. Long answers may fall into a loop.',
+      },
+      own: { name: 'My own values', text: 'All of them as you set them, whatever the mode.' },
+    },
+    own: {
+      temperature: ['Temperature', 'Higher is more surprising, 0 always takes the likeliest word.'],
+      top_p: ['Top-p', 'Only the likeliest words that together have this probability; 1 is all.'],
+      top_k: ['Top-k', 'Only so many of the likeliest words; 0 is all.'],
+      min_p: ['Min-p', 'Only words at least this likely, measured against the likeliest; 0 is all.'],
+      presence_penalty: ['Presence penalty', 'Makes words that were used already less likely; 0 does nothing.'],
+      repetition_penalty: ['Repetition penalty', 'The same by a factor, for the question’s words too; 1 does nothing.'],
+    },
+    outOfRange: (min: number, max: number) =>
+      `It takes a number from ${min} to ${formatNumber(max)}; what was set before holds.`,
+    page: 'This page',
+    themeHint: 'System follows the light or dark mode of this device.',
+    sendKey: 'What sends a message',
+    sendKeys: { enter: 'Enter', 'ctrl-enter': 'Ctrl + Enter, or ⌘ + Enter' },
+    sendKeyHint: 'Shift + Enter always begins a new line. On a touch screen the button sends.',
+    reset: 'Back to the defaults',
+    reallyReset: 'Really reset?',
+    resetHint: 'Sets all of this back. Conversations, models and their addresses stay.',
+  },
+
   // Conversations
   conversations: 'Conversations',
   searchConversations: 'Search conversations',

@@ -100,10 +100,12 @@ test('without WebGPU the page says what to do', async ({ page }) => {
 test('the chosen colours outlive a reload', async ({ page }) => {
   await page.emulateMedia({ colorScheme: 'light' });
   await page.goto('/');
+  await openPanel(page, 'Settings');
   await page.getByRole('radio', { name: 'Dark' }).check();
   const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   const dark = await background();
   await page.reload();
+  await openPanel(page, 'Settings');
   await expect(page.getByRole('radio', { name: 'Dark' })).toBeChecked();
   expect(await background()).toBe(dark);
   await page.getByRole('radio', { name: 'Light' }).check();
