@@ -6,12 +6,10 @@ import { icons } from '../src/ui/icons.ts';
 import { percentResident } from '../src/ui/map-cells.ts';
 import { expertsToCome } from '../src/ui/map-watch.ts';
 import type { AnswerFigures, ExpertMapEvents, QwenChat, QwenChatEvents } from '../src/ui/qwen-chat.ts';
-import { isTower } from '../src/weights/tower-name.ts';
 import { type Choice, fromFiles } from './choice.ts';
 import '../src/ui/qwen-chat.ts';
 import './conversations/files-panel.ts';
 import { ConversationKeeper } from './conversations/keeper.ts';
-import './conversations/list.ts';
 import { type Device, examineDevice } from './device.ts';
 import { PageElement } from './element.ts';
 import { fileName } from './file-name.ts';
@@ -21,6 +19,8 @@ import { Updates } from './offline/updates.ts';
 import { pageIcons } from './page-icons.ts';
 import { applyTheme, readSettings, rememberAddress, rememberTower, samplingOf } from './settings.ts';
 import './settings-panel.ts';
+import type { Panel } from './sidebar.ts';
+import './sidebar.ts';
 import './statistics-panel.ts';
 import './storage-panel.ts';
 import { StoredWorks } from './stored-work.ts';
@@ -28,8 +28,6 @@ import { strings } from './strings.ts';
 import type { OwnerState } from './tabs/messages.ts';
 import { SharedGpu } from './tabs/shared-gpu.ts';
 import { tools } from './tools.ts';
-
-type Panel = 'menu' | 'models' | 'storage' | 'conversations' | 'settings';
 
 /** Narrower than this, the left column is a drawer. The style sheet knows the same width. */
 const narrow = matchMedia('(width < 52rem)');
@@ -101,7 +99,7 @@ export class DemoPage extends PageElement {
   protected override render() {
     const webgpu = this.device?.webgpu ?? 'ok';
     return html`
-      ${narrow.matches ? nothing : html`<aside class="sidebar" aria-label=${strings.menu}>${this.sidebar()}</aside>`}
+      ${narrow.matches ? nothing : html`<aside aria-label=${strings.menu}>${this.sidebar()}</aside>`}
       <main>
         <header class="status">
           ${
@@ -201,37 +199,11 @@ export class DemoPage extends PageElement {
   }
 
   private sidebar(): TemplateResult {
-    const bytes = this.stored.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
-    const embedded = new URL(embeddedModel.url, document.baseURI).href;
-    const whole = this.stored.filter(
-      ({ size, storedBytes, url }, i, all) =>
-        storedBytes >= size &&
-        url !== embedded &&
-        !laterShard(url) &&
-        !isTower(fileName(url)) &&
-        all.findIndex((other) => other.url === url) === i,
-    );
-    return html`
-      <p class="brand">${strings.title}</p>
-      <button class="side-button" @click=${this.newChat}>${icons.plus}<span>${strings.newChat}</span></button>
-      <demo-conversations .keeper=${this.keeper} .list=${this.keeper.list} .current=${this.keeper.current?.id}
-        .removed=${this.keeper.removed} @opened-conversation=${() => this.dialog?.close()}></demo-conversations>
-      <button class="side-button" @click=${() => this.open('conversations')}>${pageIcons.chats}<span>${strings.filesOfConversations}</span></button>
-      <nav aria-label=${strings.models}>
-        ${whole.length > 0 ? html`<h2>${strings.onThisDevice}</h2>` : nothing}
-        <ul class="plain">
-          ${whole.map(
-            ({ url }) => html`<li><button class="side-button" aria-current=${url === this.modelUrl} title=${url}
-              @click=${() => this.choose({ model: url, tower: readSettings().towers[url] })}><span>${fileName(url).replace(/\.gguf$/i, '')}</span></button></li>`,
-          )}
-        </ul>
-        <button class="side-button" @click=${() => this.open('models')}>${pageIcons.model}<span>${strings.chooseModel}</span></button>
-      </nav>
-      <div class="side-end">
-        <button class="side-button" @click=${() => this.open('storage')}>${pageIcons.disk}
-          <span>${bytes > 0 ? strings.storageUsed(bytes) : strings.storage}</span></button>
-        <button class="side-button" @click=${() => this.open('settings')}>${pageIcons.settings}<span>${strings.settingsTitle}</span></button>
-      </div>`;
+    const { list, current, removed } = this.keeper;
+    return html`<demo-sidebar class="sidebar" .keeper=${this.keeper} .conversations=${list} .current=${current?.id} .removed=${removed}
+      .stored=${this.stored} .modelUrl=${this.modelUrl} @new-chat=${this.newChat} @choose=${this.onChoose}
+      @open-panel=${({ detail }: CustomEvent<Panel>) => this.open(detail)}
+      @opened-conversation=${() => this.dialog?.close()}></demo-sidebar>`;
   }
 
   private panelTitle(): string {
@@ -247,7 +219,7 @@ export class DemoPage extends PageElement {
 
   private panelContent(): TemplateResult {
     const contents = {
-      menu: () => html`<div class="sidebar">${this.sidebar()}</div>`,
+      menu: () => this.sidebar(),
       models: () => html`<demo-models .device=${this.device} @choose=${this.onChoose}></demo-models>`,
       settings: () => html`<demo-settings @settings-changed=${this.onSettings}></demo-settings>`,
       conversations: () => html`<demo-conversation-files .keeper=${this.keeper}></demo-conversation-files>`,
@@ -364,6 +336,13 @@ export class DemoPage extends PageElement {
 
   private askOtherTab(): void {
     this.viaOtherTab = true;
+    const model = this.gpu.other?.model ?? '';
+    // Files that another tab picked are not this one's to load.
+    if (URL.canParse(model)) {
+      const embedded = model === new URL(embeddedModel.url, document.baseURI).href;
+      this.model = embedded ? embeddedModel.url : model;
+      this.wanted = { model: this.model, tower: embedded ? embeddedModel.tower : readSettings().towers[model] };
+    }
     const engine = this.gpu.engineElsewhere();
     if (!engine) this.status = { kind: 'none' };
     if (this.chat && this.chat.engine !== engine) this.chat.engine = engine;
@@ -554,10 +533,4 @@ export class DemoPage extends PageElement {
     if (files.length > 0 && files.every(({ type }) => /^(image|video)\//.test(type))) void this.chat?.attach(files);
     else if (files.length > 0) this.load(fromFiles(files));
   };
-}
-
-/** The second and later files of a model: the first leads to them. */
-function laterShard(url: string): boolean {
-  const [, number] = /-(\d{5})-of-\d{5}\.gguf/i.exec(url) ?? [];
-  return number !== undefined && Number(number) > 1;
 }

@@ -30,8 +30,8 @@ export const strings = {
     noLimit: 'no limit',
     contextLength: 'Context, in tokens',
     contextLengthHint:
-      'How much of a conversation the model can read. More takes more GPU memory. It holds from the next time a model is loaded.',
-    engineDefault: 'up to 32,768',
+      'How much of a conversation the model can read. Left empty, up to 32,768. More takes more GPU memory; it holds from the next time a model is loaded.',
+    engineDefault: 'default',
     sampling: 'Sampling',
     samplingChoice: 'How the next word is chosen',
     samplings: {
@@ -87,7 +87,7 @@ export const strings = {
   saveJson: 'Save as JSON',
   deletedConversation: (title: string) => `“${title}” is deleted.`,
   undo: 'Undo',
-  filesOfConversations: 'Save or open conversations…',
+  filesOfConversations: 'Export and import…',
   saveAllMarkdown: 'Save all as Markdown',
   saveAllJson: 'Save all as JSON',
   saveAllHint:

@@ -120,7 +120,7 @@ test('conversations go to files and come back, one or all, and a wrong file is r
   const text = await readFile(await markdown.path(), 'utf8');
   expect(text).toContain('| a |\n|---|\n| 1 |');
 
-  let panel = await openPanel(page, 'Save or open conversations…');
+  let panel = await openPanel(page, 'Export and import…');
   await expectAccessible(page);
   const json = await download(() => panel.getByRole('button', { name: 'Save all as JSON' }).click());
   expect(json.suggestedFilename()).toMatch(/^A table.*\.json$/);
@@ -142,7 +142,7 @@ test('conversations go to files and come back, one or all, and a wrong file is r
     await expect(answers(page).getByRole('cell', { name: '1' })).toBeVisible();
     await expect(page.getByText(/^Thought/)).toBeVisible();
   }
-  panel = await openPanel(page, 'Save or open conversations…');
+  panel = await openPanel(page, 'Export and import…');
   await expect(panel.getByRole('status')).toBeEmpty();
 });
 
