@@ -5,9 +5,14 @@ import { type Script, scriptedEngine } from './scripted-engine.ts';
 
 /** Opens the element with an engine that answers by these scripts, or with none. */
 export async function open(page: Page, ...scripts: Script[]): Promise<void> {
-  await page.goto('/e2e/ui.html');
+  await openAt(page, '/e2e/ui.html', ...scripts);
+}
+
+/** The same on another page. */
+export async function openAt(page: Page, path: string, ...scripts: Script[]): Promise<void> {
+  await page.addInitScript({ content: `window.scriptedEngine = ${scriptedEngine.toString()}` });
+  await page.goto(path);
   await page.waitForFunction(() => customElements.get('qwen-chat') !== undefined);
-  await page.addScriptTag({ content: `window.scriptedEngine = ${scriptedEngine.toString()}` });
   if (scripts.length === 0) return;
   await page.evaluate((given) => {
     const { scriptedEngine: make } = window as unknown as { scriptedEngine: typeof scriptedEngine };

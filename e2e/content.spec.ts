@@ -2,7 +2,7 @@
 import { expect, type Page, test } from 'playwright/test';
 import { hostile } from '../src/ui/hostile.fixture.ts';
 import type { QwenChat } from '../src/ui/qwen-chat.ts';
-import { ask, open, said } from './chat-alone.ts';
+import { ask, open, openAt, said } from './chat-alone.ts';
 
 /** The code's own frame, within the one that holds it. */
 const running = (page: Page, place = 0) =>
@@ -19,6 +19,67 @@ test('code is coloured, formulas are drawn, and what they need is fetched with t
   await expect(page.locator('.hljs-keyword')).toHaveText('const');
   await expect(page.locator('math mfrac')).toBeVisible();
   expect(scripts.filter((path) => /highlight|maths/.test(path))).toHaveLength(2);
+});
+
+test('what is finished stays where it is while the answer goes on', async ({ page }) => {
+  const piece = (i: number) =>
+    `## Part ${i}\n\n- one\n- **two**\n\n\`\`\`js\nconst a = ${i}; // long enough\n\`\`\`\n\n| a | b |\n|---|--:|\n| 1 | $x_${i}$ |\n\nSome words with $\\frac{1}{${i}}$.\n\n`;
+  await open(page, { say: piece(1) }, { say: [2, 3, 4].map(piece).join(''), delayMs: 8 });
+  await ask(page, 'First, for what colours and draws');
+  await expect(page.locator('.hljs-keyword')).toHaveCount(1);
+  await expect(page.locator('math')).toHaveCount(2);
+  await page.evaluate(() => {
+    const moves: string[] = [];
+    Object.assign(window, { moves });
+    const places = new Map<Element, string>();
+    const look = () => {
+      const view = [...(document.querySelector('qwen-chat')?.shadowRoot?.querySelectorAll('qwen-markdown') ?? [])].at(
+        -1,
+      );
+      const top = view?.getBoundingClientRect().top ?? 0;
+      // The last block may grow; those before it are finished.
+      for (const block of [...(view?.children ?? [])].slice(0, -1)) {
+        const box = block.getBoundingClientRect();
+        const place = `${box.top - top} ${box.height}`;
+        if ((places.get(block) ?? place) !== place) moves.push(`${block.textContent}: ${places.get(block)} → ${place}`);
+        places.set(block, place);
+      }
+      requestAnimationFrame(look);
+    };
+    look();
+  });
+  await ask(page, 'Go on');
+  await expect(page.locator('.hljs-keyword')).toHaveCount(4);
+  await expect(page.getByRole('button', { name: 'Answer again' }).last()).toBeVisible();
+  expect(await page.evaluate(() => (window as unknown as { moves: string[] }).moves)).toEqual([]);
+});
+
+test('all of it works under a strict Content-Security-Policy', async ({ page }) => {
+  const refused: string[] = [];
+  page.on('console', (message) => /Content.Security.Policy/i.test(message.text()) && refused.push(message.text()));
+  await page.addInitScript(() => {
+    addEventListener('securitypolicyviolation', ({ violatedDirective, sample }) =>
+      console.error('Content-Security-Policy', violatedDirective, sample),
+    );
+  });
+  const say =
+    'So $\\color{red}\\boxed{x}$:\n\n```html\n<h1>No</h1><script>document.querySelector("h1").textContent = "Hello"</script>\n```\n\nDone.';
+  await openAt(page, '/e2e/policy.html', { think: 'Hm.', say, sees: true });
+  await page.evaluate(async () => {
+    const canvas = Object.assign(document.createElement('canvas'), { width: 64, height: 32 });
+    const blob = await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve));
+    await (document.querySelector('qwen-chat') as QwenChat).attach([
+      new File([blob ?? ''], 'x.png', { type: 'image/png' }),
+    ]);
+  });
+  await ask(page, 'Show me');
+  await expect(said(page, 'Done.')).toBeVisible();
+  await page.getByRole('button', { name: 'Preview', exact: true }).click();
+  await expect(running(page).getByRole('heading')).toHaveText('Hello');
+  await expect(page.locator('math')).toBeVisible();
+  expect(await page.locator('math mi').evaluate((letter) => getComputedStyle(letter).color)).toBe('rgb(255, 0, 0)');
+  await expect(page.locator('.media img')).toBeVisible();
+  expect(refused).toEqual([]);
 });
 
 /** Everything that code might try to get out of its frame; it writes down what it could do. */

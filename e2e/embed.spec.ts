@@ -39,3 +39,22 @@ for (const [name, path] of [
     expect(errors).toEqual([]);
   });
 }
+
+test('a model that has too little context is loaded again with twice of it, and answers', async ({ page }) => {
+  await page.goto('/e2e/ui.html');
+  await page.waitForFunction(() => customElements.get('qwen-chat') !== undefined);
+  await page.evaluate(() => {
+    const chat = document.querySelector('qwen-chat') as QwenChat;
+    Object.assign(chat, { store: 'none', contextLength: 64, thinking: false, model: '/fixtures/models/dense-k.gguf' });
+  });
+  await page.getByRole('textbox', { name: 'Message' }).fill('a '.repeat(60));
+  await page.getByRole('button', { name: 'Send' }).click();
+  await page.getByRole('alert').getByRole('button', { name: 'Load again with a context of 128' }).click();
+  await expect(page.locator('.answer').locator('qwen-markdown .block, .note').first()).toBeVisible();
+  await page.keyboard.press('Escape');
+  await expect(page.getByRole('alert')).toHaveCount(0);
+  const context = await page.evaluate(
+    () => (document.querySelector('qwen-chat') as QwenChat).engine?.info.contextLength,
+  );
+  expect(context).toBe(128);
+});

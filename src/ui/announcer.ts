@@ -31,7 +31,8 @@ export class Announcer {
     const running = isRunning(turn);
     if (running && this.reading !== turn.id) {
       this.reading = turn.id;
-      this.reader = new SentenceReader();
+      // What an answer that goes on had said before is not said again.
+      this.reader = new SentenceReader(turn.content.length);
     }
     if (this.reading !== turn.id) return;
     this.say(this.reader.next(turn.content, !running));

@@ -220,6 +220,18 @@ test('a full context gets room from the earliest messages, as many as it takes, 
   expect(chat.turns.some(({ forgotten }) => forgotten)).toBe(false);
 });
 
+test('an answer that found no room to go on goes on when there is', async () => {
+  const chat = new Conversation(() => {});
+  await chat.ask(scripted({ say: 'Long. '.repeat(20) }).engine, 'One?', options);
+  await chat.ask(scripted({ say: 'And so', finish: 'length' }).engine, 'Two?', options);
+  const failing = scripted({ fail: new QwenError('context-overflow', 'Too long.') });
+  expect(await chat.goOn(failing.engine, options)).toMatchObject({ phase: 'failed', content: 'And so' });
+  const { engine, requests } = scripted({ say: ' it ends.' });
+  expect(await chat.forgetEarliest(engine, options)).toMatchObject({ phase: 'done', content: 'And so it ends.' });
+  expect(requests[0].messages.map(({ content }) => content)).toEqual(['Two?', 'And so']);
+  expect(chat.turns).toHaveLength(4);
+});
+
 describe('attachments', () => {
   const attach = (name: string): Attachment => ({ id: 1, kind: 'image', source: new File(['…'], name), name });
   const picture = attach('picture.png');

@@ -141,14 +141,19 @@ export class Conversation {
     return this.answer(engine, options, last.id, last);
   }
 
-  /** Leaves the earliest messages out of requests, and answers the last message again; more of them while it is still too long. */
+  /** Tries again what failed, now that there is more room: an answer that had begun goes on. */
+  retry(engine: ChatEngine, options: AskOptions): Promise<AnswerTurn> {
+    const last = this.turns.at(-1);
+    const begun = last?.role === 'assistant' && !isEmpty(last) && last.calls.length === 0;
+    return begun ? this.goOn(engine, options) : this.answerAgain(engine, options);
+  }
+
+  /** Leaves the earliest messages out of requests, and tries again; more of them while it is still too long. */
   async forgetEarliest(engine: ChatEngine, options: AskOptions): Promise<AnswerTurn> {
-    const asked = this.lastUserTurn;
-    if (!asked) throw new Error('There is no message to answer.');
     let turn: AnswerTurn;
     do {
       this.forget(forgettable(this.turns));
-      turn = await this.answerAgain(engine, options);
+      turn = await this.retry(engine, options);
     } while (errorCode(turn.error) === 'context-overflow' && forgettable(this.turns).length > 0);
     return turn;
   }

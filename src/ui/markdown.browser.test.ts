@@ -19,6 +19,11 @@ async function show(text: string, growing = false): Promise<MarkdownView> {
   return view;
 }
 
+test('what draws formulas and colours code is here', { timeout: 60_000 }, async () => {
+  await show('$x$\n\n```js\nlet x\n```');
+  await expect.poll(() => view.querySelectorAll('math, .hljs-keyword').length, { timeout: 50_000 }).toBe(2);
+});
+
 test.each(hostile)('%s does nothing', async (text) => {
   await show(`Before\n\n${text}\n\nAfter ${text}`);
   expect(view.textContent).toMatch(/Before[\s\S]*After/);

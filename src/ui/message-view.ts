@@ -136,20 +136,24 @@ export class MessageView extends ChatPart {
   }
 
   private opening(turn: AnswerTurn): TemplateResult | typeof nothing {
-    if (turn.phase === 'reading') {
-      const waited = performance.now() - turn.askedAt;
-      const clock = waited < 2000 ? undefined : Math.round(waited / 1000) * 1000;
-      return html`<p class="reading" part="waiting">${waitingFor(turn, clock)}</p>`;
-    }
+    if (turn.phase === 'reading' && isEmpty(turn)) return this.waiting(turn);
     if (!turn.reasoning) return nothing;
     const interrupted = turn.content.trim() === '' && (turn.phase === 'stopped' || turn.phase === 'failed');
     return html`<qwen-thinking .text=${turn.reasoning} .since=${turn.thinkingSince ?? 0}
       .took=${turn.phase === 'thinking' ? undefined : (turn.thinkingMs ?? 0)} .interrupted=${interrupted}></qwen-thinking>`;
   }
 
+  private waiting(turn: AnswerTurn): TemplateResult {
+    const waited = performance.now() - turn.askedAt;
+    const clock = waited < 2000 ? undefined : Math.round(waited / 1000) * 1000;
+    return html`<p class="reading" part="waiting">${waitingFor(turn, clock)}</p>`;
+  }
+
   private ending(turn: AnswerTurn): TemplateResult | typeof nothing {
     const note = (text: string) => html`<p class="note quiet">${text}</p>`;
     switch (turn.phase) {
+      case 'reading':
+        return isEmpty(turn) ? nothing : this.waiting(turn); // it goes on
       case 'stopped':
         if (isEmpty(turn)) return note(strings.stoppedEmpty);
         return html`${note(strings.stopped)}${this.goOnButton(turn)}`;

@@ -394,7 +394,7 @@ export class QwenChat extends LitElement {
   private async enlargeContext(): Promise<void> {
     const { contextLength } = this;
     this.contextLength = this.largerContext ?? contextLength;
-    if (await this.load()) await this.regenerate();
+    if (await this.load()) await this.run((engine, options) => this.talk.retry(engine, options));
     else this.contextLength = contextLength;
   }
 

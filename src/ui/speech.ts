@@ -3,7 +3,8 @@ import { strings } from './strings.ts';
 
 /** Cuts a growing text into pieces that end where a sentence, a list item or a code block ends. */
 export class SentenceReader {
-  private at = 0;
+  /** @param at where to begin */
+  constructor(private at = 0) {}
 
   /** The sentences completed since the last call, ready to be spoken; empty if there is none. */
   next(text: string, finished = false): string {
