@@ -133,7 +133,11 @@ for (const scheme of ['light', 'dark'] as const) {
         await page.keyboard.press('Escape');
         await openPanel(page, /^Storage/);
         await expectAccessible(page);
-        for (const element of ['html', 'dialog']) {
+        await page.keyboard.press('Escape');
+        await openPanel(page, 'Settings');
+        await page.getByRole('combobox').selectOption('My own values');
+        await expectAccessible(page);
+        for (const element of ['html', 'main', 'dialog']) {
           const overflow = await page.locator(element).evaluate((each) => each.scrollWidth - each.clientWidth);
           expect(overflow).toBeLessThanOrEqual(0);
         }
