@@ -71,7 +71,7 @@ export class ConversationKeeper implements ReactiveController {
   /** Shows the conversation that was open in this tab, and lists the others. */
   async restore(): Promise<void> {
     await this.refresh();
-    const id = sessionStorage.getItem(CURRENT);
+    const id = rememberedId();
     if (id && this.chat()?.messages.length === 0) await this.open(id);
   }
 
@@ -181,8 +181,7 @@ export class ConversationKeeper implements ReactiveController {
 
   private show(shown: Shown): void {
     this.shown = shown;
-    if (shown.summary) sessionStorage.setItem(CURRENT, shown.summary.id);
-    else sessionStorage.removeItem(CURRENT);
+    rememberId(shown.summary?.id);
     this.host.requestUpdate();
   }
 
@@ -212,6 +211,23 @@ export class ConversationKeeper implements ReactiveController {
   private onHidden = (): void => {
     if (document.visibilityState === 'hidden') void this.save();
   };
+}
+
+function rememberedId(): string | null {
+  try {
+    return sessionStorage.getItem(CURRENT);
+  } catch {
+    return null; // Storage is forbidden here.
+  }
+}
+
+function rememberId(id: string | undefined): void {
+  try {
+    if (id) sessionStorage.setItem(CURRENT, id);
+    else sessionStorage.removeItem(CURRENT);
+  } catch {
+    // Forbidden: a reload begins a new conversation.
+  }
 }
 
 function contentOf(chat: QwenChat | undefined): ConversationContent {

@@ -325,12 +325,16 @@ class OpfsChunks implements ChunkFile {
 const REMOVALS = 40;
 const REMOVAL_DELAY_MS = 50;
 
+/** Files of earlier versions have no hashes beside them. */
 async function removeFile(name: string): Promise<void> {
+  for (const each of [name + HASHES, name]) await removeEntry(each);
+}
+
+async function removeEntry(name: string): Promise<void> {
   const root = await available(navigator.storage.getDirectory());
   for (let attempt = 1; ; attempt++) {
     try {
       const folder = await root.getDirectoryHandle(OPFS_FOLDER);
-      await folder.removeEntry(name + HASHES).catch(() => {}); // Files of earlier versions have none.
       await folder.removeEntry(name);
       return;
     } catch (error) {
