@@ -16,6 +16,8 @@ const TYPES: Record<string, string> = {
   webmanifest: 'application/manifest+json',
 };
 
+test.use({ serviceWorkers: 'allow' });
+
 let server: TestServer;
 
 test.beforeEach(async () => {

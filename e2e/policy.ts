@@ -14,7 +14,9 @@ async function watchPolicy(context: BrowserContext): Promise<() => void> {
   return () => expect(refused, 'what the Content-Security-Policy refused').toEqual([]);
 }
 
+/** Without the service worker, which would only fetch the page once more; `test.use({ serviceWorkers: 'allow' })` has it. */
 export const test = base.extend<{ policy: undefined }>({
+  serviceWorkers: 'block',
   policy: [
     async ({ context }, use) => {
       const check = await watchPolicy(context);
