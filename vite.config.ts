@@ -5,17 +5,18 @@ import { shipFiles } from './tools/ship-files.ts';
 import { copyBuiltWorkers, hideSourceMapWords, referToBuiltWorkers, stripShaders } from './tools/vite-plugins.ts';
 
 /**
- * `vite` alone serves the demo from source. `tools/build.mjs` builds in four steps: `--mode worker-NAME` for each file
- * in workers/, `--mode library`, `--mode demo`, which takes the workers from the library, and `--mode service-worker`, which
- * lists what the page is made of.
+ * `vite` alone serves the demo from source. `tools/build.mjs` builds in steps: `--mode worker-NAME` for each file
+ * in workers/, `--mode library`, `--mode service-worker`, `--mode demo`, which takes the workers from the library, and
+ * `--mode page-service-worker`, which lists what the page is made of.
  */
 export default defineConfig(async ({ mode }): Promise<UserConfig> => {
   if (mode === 'library') return library({ index: 'src/index.ts', 'qwen-chat': 'src/ui/qwen-chat.ts' });
+  if (mode === 'service-worker') return serviceWorker();
   if (mode.startsWith('worker-')) {
     const name = mode.slice('worker-'.length);
     return library({ [name]: `workers/${name}.ts` });
   }
-  if (mode === 'service-worker') return serviceWorker();
+  if (mode === 'page-service-worker') return pageServiceWorker();
   return {
     base: './',
     plugins: [stripShaders(), copyBuiltWorkers('dist/lib'), shipFiles(SHIPPED), contentSecurityPolicy()],
@@ -46,7 +47,7 @@ const SHIPPED = {
 const TARGET = ['chrome113', 'firefox141', 'safari26'];
 
 /** One script that is no module, so that every browser takes it. */
-async function serviceWorker(): Promise<UserConfig> {
+async function pageServiceWorker(): Promise<UserConfig> {
   return {
     publicDir: false,
     define: { __BUILD__: JSON.stringify(await builtFiles(PAGE)) },
@@ -83,4 +84,16 @@ function library(entries: Record<string, string>): UserConfig {
       },
     },
   };
+}
+
+/** One file without imports, for service workers of either kind: a module, and a classic script for `importScripts`. */
+function serviceWorker(): UserConfig {
+  const config = library({ 'service-worker': 'src/api/service-worker.ts' });
+  const lib = {
+    entry: 'src/api/service-worker.ts',
+    name: 'qwenServiceWorker',
+    formats: ['es' as const, 'iife' as const],
+    fileName: (format: string) => (format === 'es' ? 'service-worker.js' : 'service-worker.classic.js'),
+  };
+  return { ...config, build: { ...config.build, lib, rolldownOptions: undefined } };
 }

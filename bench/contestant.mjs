@@ -10,6 +10,8 @@ import { fork } from 'node:child_process';
  * @property {number} decode Tokens per second after the first.
  * @property {number} [dispatches] Of one decoded token.
  * @property {number} [readbackBytes] Of one decoded token.
+ * @property {number} [scriptMs] Of one decoded token: JavaScript's part, from a readback to the next submit.
+ * @property {number} [made] Buffers, bind groups and pipelines made for one decoded token.
  * @property {number} [weightBytes] Of one decoded token.
  */
 

@@ -183,12 +183,14 @@ function describe({ date, cpu, cores, load, newTokens, ceilings, results }) {
     '',
     `The adapter in the same run: reading ${ceilings.readGBs.toFixed(1)} GB/s, copying ${ceilings.copyGBs.toFixed(1)} GB/s, an f32 matrix–vector product ${ceilings.matvecGBs.toFixed(1)} GB/s; multiply-adds f32 ${ceilings.f32GFlops.toFixed(1)}${f16} GFLOP/s.`,
     '',
-    '| model | prompt | program | prompt, tok/s | ÷ ggml-webgpu | decode, tok/s | ÷ ggml-webgpu | dispatches a token | bytes read back a token | MB of weights a token | GB/s | of the ceiling |',
-    '|---|---|---|---|---|---|---|---|---|---|---|---|',
+    '| model | prompt | program | prompt, tok/s | ÷ ggml-webgpu | decode, tok/s | ÷ ggml-webgpu | dispatches a token | bytes read back a token | script, ms a token | objects made a token | MB of weights a token | GB/s | of the ceiling |',
+    '|---|---|---|---|---|---|---|---|---|---|---|---|---|---|',
   ];
   for (const { model, program, promptTokens, rounds: runs, failures } of results) {
     if (runs.length === 0) {
-      lines.push(`| ${model} | ${promptTokens} | ${PROGRAMS[program].title}, failed every time | | | | | | | | | |`);
+      lines.push(
+        `| ${model} | ${promptTokens} | ${PROGRAMS[program].title}, failed every time | | | | | | | | | | | |`,
+      );
       continue;
     }
     const decode = median(runs.map((run) => run.decode));
@@ -199,7 +201,8 @@ function describe({ date, cpu, cores, load, newTokens, ceilings, results }) {
         other.promptTokens === promptTokens &&
         other.rounds.length > 0,
     );
-    const { dispatches, readbackBytes, weightBytes } = runs[runs.length - 1];
+    const scripts = runs.flatMap(({ scriptMs }) => scriptMs ?? []);
+    const { dispatches, readbackBytes, made, weightBytes } = runs[runs.length - 1];
     // All programs multiply with the same weights; only ours counts them.
     const bytes =
       weightBytes ??
@@ -215,6 +218,8 @@ function describe({ date, cpu, cores, load, newTokens, ceilings, results }) {
       ratio(runs, peer?.rounds, 'decode'),
       dispatches?.toFixed(0) ?? '',
       readbackBytes ?? '',
+      scripts.length > 0 ? median(scripts).toFixed(2) : '',
+      made ?? '',
       bytes === undefined ? '' : (bytes / 1e6).toFixed(1),
       rate?.toFixed(2) ?? '',
       rate === undefined || program === 'llama.cpp-cpu' ? '' : `${((100 * rate) / bandwidth).toFixed(0)} %`,

@@ -107,7 +107,7 @@ const BAD_FILES: readonly {
     what: 'a server that does not let this page read',
     bytes: good,
     behaviour: { cors: false },
-    title: 'The server does not allow this page to read the file',
+    title: 'The server does not allow this page to read from it',
     step: 'Have the server send Access-Control-Allow-Origin',
     code: 'cors',
   },

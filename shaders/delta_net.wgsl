@@ -6,30 +6,18 @@
 //   any of them, so tokens that turn out wrong are taken back without a copy
 //   value head h reads key head h % Hk
 //   lane: one column (value) and D / SPLIT of its keys; SPLIT neighbours share a column and add by subgroup shuffles
+//   shared: the workgroup is one subgroup, which loads k and q once and passes them round: where a load costs as much as tens of
+//   multiply-adds, as on lavapipe
 //   grid: (⌈D·SPLIT / LANES⌉, Hv)
 //   also moves the convolution's states on: the last three inputs at each of these places
 //   source: qwen35.md §2.2, steps 4 and 6; arXiv 2412.06464
+import package::lib::delta_rule::{gates, move_conv_states, o, params, qkv, state};
 import package::lib::step::{halted, step};
 import constants::{DIM, LANES, SPLIT};
 @if(subgroups) enable subgroups;
 
 const KEYS = DIM / SPLIT / 4; // vec4s of keys a lane holds
-
-struct Params {
-  tokens: u32,
-  key_heads: u32,
-  value_heads: u32,
-  // At least 1, at most `tokens`.
-  kept: u32,
-}
-
-@group(1) @binding(0) var<storage, read> qkv: array<vec4f>;
-@group(1) @binding(1) var<storage, read> gates: array<vec2f>;
-@group(1) @binding(2) var<storage, read_write> state: array<vec4f>;
-@group(1) @binding(3) var<storage, read_write> o: array<f32>;
-@group(1) @binding(4) var<storage, read> conv_input: array<vec4f>;
-@group(1) @binding(5) var<storage, read_write> conv_state: array<vec4f>;
-@group(1) @binding(6) var<uniform> params: Params;
+@if(shared) const SHARE = KEYS / LANES; // vec4s of k and of q a lane loads
 
 fn column_sum(v: f32) -> f32 {
   var sum = v;
@@ -68,17 +56,30 @@ fn main(
   for (var t = 0u; t < params.tokens; t++) {
     let at = t * row;
     let gate = gates[t * params.value_heads + h];
+    @if(shared) var k_share: array<vec4f, SHARE>;
+    @if(shared) var q_share: array<vec4f, SHARE>;
+    @if(shared)
+    for (var i = 0u; i < u32(SHARE); i++) {
+      k_share[i] = qkv[at + k_at + lane * u32(SHARE) + i];
+      q_share[i] = qkv[at + q_at + lane * u32(SHARE) + i];
+    }
     var recalled = vec4f(0.0);
     for (var i = 0u; i < u32(KEYS); i++) {
-      recalled = fma(s[i], qkv[at + k_at + i], recalled);
+      @if(shared) let k = subgroupShuffle(k_share[i % u32(SHARE)], i / u32(SHARE));
+      @if(!shared) let k = qkv[at + k_at + i];
+      recalled = fma(s[i], k, recalled);
     }
     // α·S is folded in: Sᵀk is linear in S.
     let recall = gate.x * column_sum(dot(recalled, vec4f(1.0)));
     let delta = gate.y * (qkv[at + v_at][column % 4u] - recall);
     var out = vec4f(0.0);
     for (var i = 0u; i < u32(KEYS); i++) {
-      s[i] = fma(qkv[at + k_at + i], vec4f(delta), gate.x * s[i]);
-      out = fma(s[i], qkv[at + q_at + i], out);
+      @if(shared) let k = subgroupShuffle(k_share[i % u32(SHARE)], i / u32(SHARE));
+      @if(shared) let q = subgroupShuffle(q_share[i % u32(SHARE)], i / u32(SHARE));
+      @if(!shared) let k = qkv[at + k_at + i];
+      @if(!shared) let q = qkv[at + q_at + i];
+      s[i] = fma(k, vec4f(delta), gate.x * s[i]);
+      out = fma(s[i], q, out);
     }
     let total = column_sum(dot(out, vec4f(1.0)));
     if (first == 0u) {
@@ -92,22 +93,6 @@ fn main(
     }
   }
 
-  // delta_conv has read the old state in an earlier dispatch, so it may be replaced here.
   let invocation = (h * groups.x + group.x) * u32(LANES) + lane;
-  for (var c = invocation; c < row; c += groups.x * groups.y * u32(LANES)) {
-    var old: array<vec4f, 3>;
-    for (var j = 0u; j < 3u; j++) {
-      old[j] = conv_state[(3u * step.state + j) * row + c];
-    }
-    for (var back = 0u; back < params.kept; back++) {
-      for (var j = 0u; j < 3u; j++) {
-        let input = params.tokens - back + j;
-        var value = old[min(input, 2u)];
-        if (input >= 3u) {
-          value = conv_input[(input - 3u) * row + c];
-        }
-        conv_state[(3u * back + j) * row + c] = value;
-      }
-    }
-  }
+  move_conv_states(invocation, groups.x * groups.y * u32(LANES), row);
 }

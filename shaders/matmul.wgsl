@@ -1,26 +1,31 @@
 // y[t, r] = Σ_c W[r, c] · x[t, c]      (+ y[t, r] when accumulating), for many t
 //   W quantised [rows, 32·chunks] · x [T, 32·chunks] f32 · y [T, row_stride] f32, columns row_offset … row_offset + rows
-//   workgroup: a tile of 32 rows × 32 tokens, 64 lanes of 4 × 4; per step of 32 columns, 32 lanes decode one chunk of W
-//   each, 32 lanes fetch one chunk of x each, into workgroup memory (f16 there in the f16 variant; sums stay f32)
-//   grid: (⌈rows / 32⌉ folded over x and y, ⌈T / 32⌉)
+//   workgroup: a tile of ROWS rows × TOKENS tokens. Step by step of 32 columns, its lanes decode a chunk of each row and fetch
+//   one of each token into workgroup memory (f16 there in the f16 variant; sums stay f32), into halves of it in turn: so one
+//   barrier a step, and the next step's loads are on their way while this step's products are summed.
+//   lane: LANE_ROWS × LANE_TOKENS products in registers. Its rows and tokens are not neighbours but as far apart as there are
+//   lanes along the side, so that neighbouring lanes read and write neighbouring places.
+//   grid: (⌈rows / ROWS⌉ folded over x and y, ⌈T / TOKENS⌉)
 //   experts: tile z of `routing` (see expert_groups.wgsl) is a run of routed pairs p of one slot; x row p / x_share, y row p
 //   source: qwen35.md §2
 import package::lib::product::{activations, pair_at, params, routing, store};
 import package::lib::step::halted;
 import package::lib::weights::load_weights;
+import constants::{LANE_ROWS, LANE_TOKENS, ROWS, TOKENS};
 @if(f16) enable f16;
 
-const TILE = 32u;
-const LANES = 64u;
+const ROW_LANES = ROWS / LANE_ROWS;
+const TOKEN_LANES = TOKENS / LANE_TOKENS;
+const LANES = ROW_LANES * TOKEN_LANES;
 const MAX_HALF = 65504.0;
 
-
-// [32 rows or tokens][8 vec4s of columns]; a row is padded by one vec4 so that a column's lanes hit different banks.
-const PITCH = 9u;
-@if(!f16) var<workgroup> w_tile: array<vec4f, TILE * PITCH>;
-@if(!f16) var<workgroup> x_tile: array<vec4f, TILE * PITCH>;
-@if(f16) var<workgroup> w_tile: array<vec4h, TILE * PITCH>;
-@if(f16) var<workgroup> x_tile: array<vec4h, TILE * PITCH>;
+// Two steps of [8 vec4s of columns][rows or tokens].
+@if(!f16) var<workgroup> w_tile: array<vec4f, 2 * 8 * ROWS>;
+@if(!f16) var<workgroup> x_tile: array<vec4f, 2 * 8 * TOKENS>;
+@if(f16) var<workgroup> w_tile: array<vec4h, 2 * 8 * ROWS>;
+@if(f16) var<workgroup> x_tile: array<vec4h, 2 * 8 * TOKENS>;
+// Where each token's x begins, in vec4s.
+var<workgroup> x_row: array<u32, TOKENS>;
 
 @if(!f16)
 fn stored(v: vec4f) -> vec4f {
@@ -33,6 +38,31 @@ fn stored(v: vec4f) -> vec4h {
   return vec4h(clamp(v, vec4f(-MAX_HALF), vec4f(MAX_HALF)));
 }
 
+// Place of vec4 i of a token in half `step` of the tile. Eight lanes write the eight vec4s of one token, which would all fall
+// on the same banks; turning tokens round within eights spreads them.
+fn x_place(step: u32, i: u32, token: u32) -> u32 {
+  return (step * 8u + i) * u32(TOKENS) + (token ^ i);
+}
+
+fn w_place(step: u32, i: u32, row: u32) -> u32 {
+  return (step * 8u + i) * u32(ROWS) + row;
+}
+
+// Brings chunk c into half `step` of the tiles. @param w_row of the tile's first row, last_row of the matrix
+fn fetch(c: u32, step: u32, lane: u32, w_row: u32, last_row: u32) {
+  for (var row = lane; row < u32(ROWS); row += u32(LANES)) {
+    let w = load_weights(min(w_row + row, last_row) * params.chunks + c);
+    for (var i = 0u; i < 8u; i++) {
+      w_tile[w_place(step, i, row)] = stored(w[i]);
+    }
+  }
+  for (var at = lane; at < u32(8 * TOKENS); at += u32(LANES)) {
+    let i = at % 8u;
+    let token = at / 8u;
+    x_tile[x_place(step, i, token)] = stored(activations[x_row[token] + 8u * c + i]);
+  }
+}
+
 @compute @workgroup_size(LANES)
 fn main(
   @builtin(workgroup_id) group: vec3u,
@@ -42,13 +72,13 @@ fn main(
   if (halted()) {
     return;
   }
-  let first_row = (group.x + group.y * groups.x) * TILE;
+  let first_row = (group.x + group.y * groups.x) * u32(ROWS);
   if (first_row >= params.rows) {
     return;
   }
   var w_base = 0u;
-  var first_token = group.z * TILE;
-  var tokens = params.tokens;
+  var first_token = group.z * u32(TOKENS);
+  var end = params.tokens;
   @if(experts) {
     let tile = routing[group.z];
     let slot = tile.x - params.first_slot;
@@ -57,57 +87,51 @@ fn main(
     }
     w_base = slot * params.rows;
     first_token = tile.y;
-    tokens = tile.y + tile.z;
+    end = tile.y + tile.z;
   }
-
-  // What this lane fetches: a row of W, or a token of x.
-  let fetch = lane % TILE;
-  let w_chunk = (w_base + min(first_row + fetch, params.rows - 1u)) * params.chunks;
-  var fetched_token = min(first_token + fetch, tokens - 1u);
-  @if(experts) {
-    fetched_token = pair_at(fetched_token) / params.x_share;
+  for (var token = lane; token < u32(TOKENS); token += u32(LANES)) {
+    var t = min(first_token + token, end - 1u);
+    @if(experts) t = pair_at(t) / params.x_share;
+    x_row[token] = t * params.chunks * 8u;
   }
-  let x_chunk = fetched_token * params.chunks;
+  workgroupBarrier();
 
-  let row = (lane % 8u) * 4u;
-  let token = (lane / 8u) * 4u;
-  var acc: array<vec4f, 4>; // [token][row]
-  for (var c = 0u; c < params.chunks; c++) {
-    if (lane < TILE) {
-      let w = load_weights(w_chunk + c);
+  let row = lane % u32(ROW_LANES);
+  let token = lane / u32(ROW_LANES);
+  let w_row = w_base + first_row;
+  let last_row = w_base + params.rows - 1u;
+  var sum: array<f32, LANE_TOKENS * LANE_ROWS>; // [token][row]
+  for (var c = 0u; c <= params.chunks; c++) {
+    if (c < params.chunks) {
+      fetch(c, c % 2u, lane, w_row, last_row);
+    }
+    if (c > 0u) {
+      let step = (c - 1u) % 2u;
       for (var i = 0u; i < 8u; i++) {
-        w_tile[fetch * PITCH + i] = stored(w[i]);
-      }
-    } else {
-      for (var i = 0u; i < 8u; i++) {
-        x_tile[fetch * PITCH + i] = stored(activations[(x_chunk + c) * 8u + i]);
+        // Products and sums in f32 also of f16 tiles: f16 sums turned near-tied routers, and cost a quarter of the digits.
+        var w: array<vec4f, LANE_ROWS>;
+        for (var r = 0u; r < u32(LANE_ROWS); r++) {
+          w[r] = vec4f(w_tile[w_place(step, i, row + r * u32(ROW_LANES))]);
+        }
+        for (var j = 0u; j < u32(LANE_TOKENS); j++) {
+          let x = vec4f(x_tile[x_place(step, i, token + j * u32(TOKEN_LANES))]);
+          for (var r = 0u; r < u32(LANE_ROWS); r++) {
+            sum[j * u32(LANE_ROWS) + r] += dot(w[r], x);
+          }
+        }
       }
     }
-    workgroupBarrier();
-    for (var i = 0u; i < 8u; i++) {
-      // Products and sums in f32 also of f16 tiles: f16 sums turned near-tied routers, and cost a quarter of the digits.
-      let w0 = vec4f(w_tile[row * PITCH + i]);
-      let w1 = vec4f(w_tile[(row + 1u) * PITCH + i]);
-      let w2 = vec4f(w_tile[(row + 2u) * PITCH + i]);
-      let w3 = vec4f(w_tile[(row + 3u) * PITCH + i]);
-      for (var j = 0u; j < 4u; j++) {
-        let v = vec4f(x_tile[(token + j) * PITCH + i]);
-        acc[j] += vec4f(dot(w0, v), dot(w1, v), dot(w2, v), dot(w3, v));
-      }
-    }
-    workgroupBarrier();
+    workgroupBarrier(); // what was fetched is there, and the other half has been read
   }
 
-  for (var j = 0u; j < 4u; j++) {
-    var t = first_token + token + j;
-    if (t < tokens) {
-      @if(experts) {
-        t = pair_at(t);
-      }
-      for (var i = 0u; i < 4u; i++) {
-        let r = first_row + row + i;
-        if (r < params.rows) {
-          store(t, r, acc[j][i]);
+  for (var j = 0u; j < u32(LANE_TOKENS); j++) {
+    var t = first_token + token + j * u32(TOKEN_LANES);
+    if (t < end) {
+      @if(experts) t = pair_at(t);
+      for (var r = 0u; r < u32(LANE_ROWS); r++) {
+        let at = first_row + row + r * u32(ROW_LANES);
+        if (at < params.rows) {
+          store(t, at, sum[j * u32(LANE_ROWS) + r]);
         }
       }
     }

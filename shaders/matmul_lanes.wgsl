@@ -1,9 +1,10 @@
 // y[t, r] = Σ_c W[r, c] · x[t, c]      (+ y[t, r] when accumulating), for many t, without workgroup memory
 //   The product of matmul.wgsl for adapters with narrow subgroups, which are processors: there a barrier costs hundreds of
-//   operations and workgroup memory is no nearer than any other, but a decoded weight in a register is free to use again.
+//   operations, workgroup memory is no nearer than any other, and a load costs as much as tens of multiply-adds, since it is
+//   done lane by lane. So each lane decodes rows of its own, and a subgroup loads a chunk of x once for all of them.
 //   W quantised [rows, 32·chunks] · x [T, 32·chunks] f32 · y [T, row_stride] f32, columns row_offset … row_offset + rows
-//   workgroup: one subgroup; ROWS rows × TOKENS tokens; lanes stride over chunks of 32 columns, decode each once for all
-//   tokens, and add up at the end
+//   workgroup: one subgroup of at most 8 lanes; ROWS rows × TOKENS tokens; lane l has rows l, l + LANES, …; the eight vec4s
+//   of a chunk of x lie in the lanes, SHARE in each, and are broadcast
 //   grid: (⌈rows / ROWS⌉ folded over x and y, ⌈T / TOKENS⌉)
 //   experts: tile z of `routing` (see expert_groups.wgsl) is a run of routed pairs p of one slot; x row p / x_share, y row p
 //   source: qwen35.md §2
@@ -13,6 +14,8 @@ import package::lib::weights::load_weights;
 import constants::{LANES, ROWS, TOKENS};
 enable subgroups;
 
+const LANE_ROWS = ROWS / LANES;
+const SHARE = 8 / LANES;
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -27,7 +30,7 @@ fn main(
   if (first_row >= params.rows) {
     return;
   }
-  var w_row = first_row;
+  var w_row = 0u;
   var first_token = group.z * u32(TOKENS);
   var end = min(first_token + u32(TOKENS), params.tokens);
   @if(experts) {
@@ -36,45 +39,56 @@ fn main(
     if (tile.z == 0u || slot >= params.slot_count) {
       return;
     }
-    w_row += slot * params.rows;
+    w_row = slot * params.rows;
     first_token = tile.y;
     end = tile.y + tile.z;
   }
-  let last_row = w_row + min(u32(ROWS), params.rows - first_row) - 1u;
-  var x_row: array<u32, TOKENS>;
+  var w_at: array<u32, LANE_ROWS>; // in chunks
+  for (var r = 0u; r < u32(LANE_ROWS); r++) {
+    w_at[r] = (w_row + min(first_row + lane + r * u32(LANES), params.rows - 1u)) * params.chunks;
+  }
+  var x_at: array<u32, TOKENS>; // in vec4s
   var y_row: array<u32, TOKENS>;
   for (var j = 0u; j < u32(TOKENS); j++) {
     var t = min(first_token + j, end - 1u);
     @if(experts) t = pair_at(t);
     y_row[j] = t;
     @if(experts) t /= params.x_share;
-    x_row[j] = t * params.chunks;
+    x_at[j] = t * params.chunks * 8u + lane * u32(SHARE);
   }
 
-  var sum: array<f32, ROWS * TOKENS>;
-  for (var c = lane; c < params.chunks; c += u32(LANES)) {
-    var xs: array<vec4f, 8 * TOKENS>;
+  // A quarter of a row's sum in each component: four chains of additions, which do not wait for each other.
+  var sum: array<vec4f, LANE_ROWS * TOKENS>;
+  for (var c = 0u; c < params.chunks; c++) {
+    var x: array<vec4f, TOKENS * SHARE>;
     for (var j = 0u; j < u32(TOKENS); j++) {
-      for (var i = 0u; i < 8u; i++) {
-        xs[8u * j + i] = activations[(x_row[j] + c) * 8u + i];
+      for (var i = 0u; i < u32(SHARE); i++) {
+        x[j * u32(SHARE) + i] = activations[x_at[j] + c * 8u + i];
       }
     }
-    for (var r = 0u; r < u32(ROWS); r++) {
-      let w = load_weights(min(w_row + r, last_row) * params.chunks + c);
+    for (var r = 0u; r < u32(LANE_ROWS); r++) {
+      let w = load_weights(w_at[r] + c);
+      // Broadcasts from constant lanes, hence no loop: shuffles cost SwiftShader three times as much.
       for (var j = 0u; j < u32(TOKENS); j++) {
-        var dots = w[0] * xs[8u * j];
-        for (var i = 1u; i < 8u; i++) {
-          dots = fma(w[i], xs[8u * j + i], dots);
-        }
-        sum[r * u32(TOKENS) + j] += dot(dots, vec4f(1.0));
+        let v = j * u32(SHARE);
+        var s = sum[r * u32(TOKENS) + j];
+        s = fma(w[0], subgroupBroadcast(x[v + 0u % u32(SHARE)], 0u / u32(SHARE)), s);
+        s = fma(w[1], subgroupBroadcast(x[v + 1u % u32(SHARE)], 1u / u32(SHARE)), s);
+        s = fma(w[2], subgroupBroadcast(x[v + 2u % u32(SHARE)], 2u / u32(SHARE)), s);
+        s = fma(w[3], subgroupBroadcast(x[v + 3u % u32(SHARE)], 3u / u32(SHARE)), s);
+        s = fma(w[4], subgroupBroadcast(x[v + 4u % u32(SHARE)], 4u / u32(SHARE)), s);
+        s = fma(w[5], subgroupBroadcast(x[v + 5u % u32(SHARE)], 5u / u32(SHARE)), s);
+        s = fma(w[6], subgroupBroadcast(x[v + 6u % u32(SHARE)], 6u / u32(SHARE)), s);
+        s = fma(w[7], subgroupBroadcast(x[v + 7u % u32(SHARE)], 7u / u32(SHARE)), s);
+        sum[r * u32(TOKENS) + j] = s;
       }
     }
   }
-  for (var r = 0u; r < u32(ROWS); r++) {
+  for (var r = 0u; r < u32(LANE_ROWS); r++) {
+    let row = first_row + lane + r * u32(LANES);
     for (var j = 0u; j < u32(TOKENS); j++) {
-      let total = subgroupAdd(sum[r * u32(TOKENS) + j]);
-      if (lane == 0u && first_row + r < params.rows && first_token + j < end) {
-        store(y_row[j], first_row + r, total);
+      if (row < params.rows && first_token + j < end) {
+        store(y_row[j], row, dot(sum[r * u32(TOKENS) + j], vec4f(1.0)));
       }
     }
   }

@@ -1,11 +1,14 @@
 // Routing of one token: the top k of E experts, their weights, and where they live.
 //   p = softmax over all E; chosen = the k largest (ties: the lower index); weights = p[chosen] / Σ p[chosen] · scale
 //   Since the softmax's denominator cancels, weights are exp(logit − max) over the chosen ones' sum.
-//   logits [T, E] f32 · slot_of [E] u32: the expert's slot, or ABSENT · slots [T, k] u32 · weights [T, k] f32
+//   The shared expert's weight is the sigmoid of its gate.
+//   logits [T, E + 1] f32, the last the shared expert's gate · slot_of [E] u32: the expert's slot, or ABSENT
+//   slots [T, k] u32 · weights [T, k + 1] f32, the last of the shared expert
 //   experts: [T, k] u32 from experts_at on, for the CPU, which keeps counters and fetches what is absent
 //   An absent expert raises the step's halt: 1 + this layer. Other tokens of this layer still route, later layers do not.
 //   workgroup: one t; lanes stride over experts, k rounds of a maximum; grid: (T)
 //   source: qwen35.md §2.3
+import package::lib::activations::sigmoid;
 import package::lib::halting_step::halting_step;
 import constants::{ABSENT, EXPERTS, LANES};
 
@@ -42,8 +45,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   }
   let t = group.x;
   for (var e = lane; e < u32(EXPERTS); e += u32(LANES)) {
-    left[e] = logits[t * u32(EXPERTS) + e];
+    left[e] = logits[t * u32(EXPERTS + 1) + e];
   }
+  let weights_at = t * (params.top_k + 1u);
   var largest = 0.0;
   var sum = 0.0;
   for (var round = 0u; round < params.top_k; round++) {
@@ -79,7 +83,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       let slot = slot_of[expert];
       experts[params.experts_at + at] = expert;
       slots[at] = slot;
-      weights[at] = weight;
+      weights[weights_at + round] = weight;
       left[expert] = TAKEN;
       if (slot == u32(ABSENT)) {
         atomicStore(&halting_step.halt, params.layer + 1u);
@@ -89,7 +93,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   }
   if (lane == 0u) {
     for (var round = 0u; round < params.top_k; round++) {
-      weights[t * params.top_k + round] *= params.scale / sum;
+      weights[weights_at + round] *= params.scale / sum;
     }
+    weights[weights_at + params.top_k] = sigmoid(logits[t * u32(EXPERTS + 1) + u32(EXPERTS)]);
   }
 }

@@ -17,6 +17,11 @@ export type QwenErrorCode =
   | 'file-changed' // ETag or length differ from what is stored or was first seen
   | 'missing-shard'
   | 'permission-needed' // a remembered file: the user has to allow reading it again, in a click
+  // A server in place of an engine
+  | 'unauthorized' // it wants a key, or another one
+  | 'model-not-found' // it has no such model
+  | 'no-service-worker' // this page may not have any
+  | 'endpoint-error' // it reported an error, or is no OpenAI-compatible server
   // The store
   | 'quota-exceeded'
   | 'store-unavailable' // IndexedDB is disabled, or the database is blocked or broken

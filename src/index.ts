@@ -4,7 +4,7 @@
  * @packageDocumentation
  */
 export type { ApiErrorBody, Creator, DetokenizeOptions, TokenizeOptions } from './api/index.ts';
-export { Engine } from './api/index.ts';
+export { Engine, serveFromServiceWorker } from './api/index.ts';
 export { downloadModel } from './api/stored.ts';
 export type * from './api/types.ts';
 export type {

@@ -12,16 +12,19 @@ import { build } from 'vite';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 const LIB = join(ROOT, 'dist/lib');
+/** What the package exports, and its source in src/. */
+const ENTRIES = { index: 'index', 'qwen-chat': 'ui/qwen-chat', 'service-worker': 'api/service-worker' };
 const LICENSES = 'THIRD-PARTY-LICENSES.md';
 
 await rm(join(ROOT, 'dist'), { recursive: true, force: true });
 for (const name of await workerNames()) await runVite(`worker-${name}`);
 await runVite('library');
+await runVite('service-worker');
 await cp(join(ROOT, 'src/ui/preview-page.html'), join(LIB, 'preview-page.html'));
 await mergeLicenses();
 await buildTypes();
 await runVite('demo');
-await runVite('service-worker');
+await runVite('page-service-worker');
 await cp(join(LIB, LICENSES), join(ROOT, 'dist/demo', LICENSES));
 await reportSizes();
 
@@ -52,7 +55,7 @@ async function mergeLicenses() {
   await rm(folder, { recursive: true });
 }
 
-/** Declarations land in `types/`, and `index.d.ts` and `qwen-chat.d.ts` beside the scripts lead to them. */
+/** Declarations land in `types/`, and those beside the scripts that are entries lead to them. */
 async function buildTypes() {
   execFileSync(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.lib.json'], {
     cwd: ROOT,
@@ -62,7 +65,7 @@ async function buildTypes() {
   // Lit is bundled, so the package does not depend on it, and its declarations would not be found.
   await cp(join(ROOT, 'tools/lit-types.d.ts'), join(types, 'lit.d.ts'));
   // What the entries mention is public; the declarations of everything else stay out of the package.
-  const reached = new Set([join(types, 'index.d.ts'), join(types, 'ui/qwen-chat.d.ts')]);
+  const reached = new Set(Object.values(ENTRIES).map((entry) => join(types, `${entry}.d.ts`)));
   for (const file of reached) {
     const toTypes = relative(dirname(file), types) || '.';
     const source = (await readFile(file, 'utf8'))
@@ -78,8 +81,9 @@ async function buildTypes() {
     }
   }
   for (const file of await listFiles(types)) if (!reached.has(file)) await rm(file);
-  await writeFile(join(LIB, 'index.d.ts'), "export * from './types/index.js';\n");
-  await writeFile(join(LIB, 'qwen-chat.d.ts'), "export * from './types/ui/qwen-chat.js';\n");
+  for (const [name, entry] of Object.entries(ENTRIES)) {
+    await writeFile(join(LIB, `${name}.d.ts`), `export * from './types/${entry}.js';\n`);
+  }
 }
 
 /** @param {string} folder @returns {Promise<string[]>} */

@@ -5,7 +5,7 @@
 import { strict as assert } from 'node:assert';
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -57,9 +57,12 @@ async function checkTypes() {
     join(consumer, 'consumer.ts'),
     `import { Engine, QwenError } from 'qwen-webgpu';
      import { QwenChat } from 'qwen-webgpu/qwen-chat';
+     import { handleEngineRequest } from 'qwen-webgpu/service-worker';
      export const engine: Promise<Engine> = Engine.load({ model: 'https://host/model.gguf' });
      export const code = (error: QwenError): string => error.code;
+     export const handles: boolean = handleEngineRequest({ request: new Request('/v1/models'), respondWith() {}, waitUntil() {} });
      export const element: QwenChat | null = document.querySelector('qwen-chat');
+     element?.addEventListener('qwen-message', ({ detail }) => detail.message.role.toUpperCase());
      // @ts-expect-error: a declaration that resolved to any would accept this
      Engine.load({ model: 1 });
     `,
@@ -68,16 +71,26 @@ async function checkTypes() {
     ['esnext', 'bundler'],
     ['nodenext', 'nodenext'],
   ]) {
-    execFileSync(
-      process.execPath,
-      [
-        join(ROOT, 'node_modules/typescript/bin/tsc'),
-        ...['--noEmit', '--strict', '--target', 'es2022', '--lib', 'es2023,dom,dom.iterable,dom.asynciterable'],
-        ...['--module', module, '--moduleResolution', moduleResolution, '--types', '', 'consumer.ts'],
-      ],
-      { cwd: consumer, stdio: 'inherit' },
-    );
+    checkWithTypeScript('--module', module, '--moduleResolution', moduleResolution, 'consumer.ts');
   }
+  // The types for JSX that the example has, and the documentation points to.
+  await cp(join(ROOT, 'examples/react'), join(consumer, 'react'), { recursive: true });
+  await symlink(join(ROOT, 'node_modules/@types'), join(consumer, 'node_modules/@types'), 'junction');
+  const bundler = ['--module', 'esnext', '--moduleResolution', 'bundler'];
+  checkWithTypeScript(...bundler, '--jsx', 'react-jsx', 'react/main.tsx', 'react/qwen-chat.d.ts');
+}
+
+/** @param {string[]} args */
+function checkWithTypeScript(...args) {
+  execFileSync(
+    process.execPath,
+    [
+      join(ROOT, 'node_modules/typescript/bin/tsc'),
+      ...['--noEmit', '--strict', '--target', 'es2022', '--lib', 'es2023,dom,dom.iterable,dom.asynciterable'],
+      ...['--types', '', ...args],
+    ],
+    { cwd: consumer, stdio: 'inherit' },
+  );
 }
 
 /** A bundler must find the workers by itself and carry them along. */

@@ -4,8 +4,9 @@
  *
  *     node tools/serve.mjs [--port N] [--open]
  *
- * `/` is dist/demo, `/lib/` dist/lib, `/fixtures/` fixtures, `/e2e/` the test pages of e2e/pages: Chrome lets
- * only pages that truly came from this machine read from another of its origins.
+ * `/` is dist/demo, `/lib/` dist/lib, `/fixtures/` fixtures, `/e2e/` the test pages of e2e/pages,
+ * `/e2e-built/` what tests bundled for them: Chrome lets only pages that truly came from this machine read from another of
+ * its origins.
  */
 import { spawn } from 'node:child_process';
 import { createReadStream } from 'node:fs';
@@ -23,6 +24,7 @@ const DEFAULT_PORT = 8080;
 
 /** URL prefixes and their folders, longest first. */
 const MOUNTS = [
+  ['/e2e-built/', join(ROOT, 'dist/e2e')],
   ['/fixtures/', join(ROOT, 'fixtures')],
   ['/e2e/', join(ROOT, 'e2e/pages')],
   ['/lib/', join(ROOT, 'dist/lib')],
@@ -73,7 +75,10 @@ async function answer(request, response) {
   if (request.method === 'OPTIONS') return void response.writeHead(204).end();
   if (request.method !== 'GET' && request.method !== 'HEAD') return void response.writeHead(405).end();
 
-  const found = await findFile(new URL(request.url ?? '/', 'http://localhost').pathname);
+  const { pathname } = new URL(request.url ?? '/', 'http://localhost');
+  // Service workers of test pages may have the whole origin, as a site's own have.
+  if (pathname.startsWith('/e2e/')) response.setHeader('Service-Worker-Allowed', '/');
+  const found = await findFile(pathname);
   if (found === undefined) return void response.writeHead(404, { 'Content-Type': 'text/plain' }).end('Not found\n');
 
   const { path, size, etag } = found;

@@ -21,7 +21,7 @@ console.log(`Dawn       ${dawn === undefined ? 'finds no adapter' : describeAdap
 console.log(`Browser    ${inBrowser.text}`);
 
 if (inBrowser.adapter === undefined) refuse(`This browser has no WebGPU adapter. ${BROWSER_REMEDY}`);
-if (dawn === undefined) leftOut.push('kernel and model tests in Node (they run in the browser)');
+if (dawn === undefined) leftOut.push('kernel and model tests in Node (they run in the browser), and a server in Node');
 if (!dawn?.f16) {
   if (f16Required()) refuse(`No adapter with shader-f16 for the f16 kernels. ${F16_REMEDY}`);
   if (!inBrowser.adapter?.f16) leftOut.push(`kernels with f16 arithmetic: no adapter has shader-f16. ${F16_REMEDY}`);

@@ -1,6 +1,6 @@
 /** What tabs of the page say to each other about the one engine they share. Everything goes to all of them. */
 import type { WireError } from '../../src/errors.ts';
-import type { EngineStats, ModelInfo } from '../../src/index.ts';
+import type { EngineStats } from '../../src/index.ts';
 import type { ChatEngine } from '../../src/ui/qwen-chat.ts';
 
 type Create = ChatEngine['chat']['completions']['create'];
@@ -19,7 +19,7 @@ export interface OwnerState {
   /** As it is shown. */
   readonly name: string;
   /** Of a model that can be asked. */
-  readonly info?: ModelInfo;
+  readonly info?: ChatEngine['info'];
   readonly counts: boolean;
 }
 

@@ -1,6 +1,5 @@
 /** A guest's side: an engine for the chat that asks the tab which has the GPU. */
 import { fromWire, QwenError, type WireError } from '../../src/errors.ts';
-import type { ModelInfo } from '../../src/index.ts';
 import type { ChatEngine } from '../../src/ui/qwen-chat.ts';
 import type { GuestMessage, MediaReport, OwnerMessage, OwnerState, Stats } from './messages.ts';
 
@@ -12,7 +11,7 @@ interface Waiting {
 }
 
 export class TabEngine implements ChatEngine {
-  readonly info: ModelInfo;
+  readonly info: ChatEngine['info'];
   readonly owner: string;
   readonly chat: ChatEngine['chat'] = { completions: { create: (...call) => this.create(...call) } };
   readonly countMediaTokens: ChatEngine['countMediaTokens'];
@@ -20,7 +19,7 @@ export class TabEngine implements ChatEngine {
   private gone?: QwenError;
 
   constructor(
-    { info, owner, counts }: OwnerState & { readonly info: ModelInfo },
+    { info, owner, counts }: OwnerState & { readonly info: ChatEngine['info'] },
     private readonly send: (message: GuestMessage) => void,
   ) {
     this.info = info;

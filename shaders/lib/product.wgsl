@@ -1,5 +1,7 @@
 // What the products y = W x of a quantised matrix share: matvec, matmul and matmul_lanes. x is `activations`, y `products`:
 // names that no importing module uses, because the linker renames on a clash and bindings are found by name.
+import package::lib::activations::sigmoid;
+
 struct Params {
   rows: u32,
   // Of 32 columns.
@@ -7,8 +9,8 @@ struct Params {
   // Place of this dispatch's rows in a row of y, and y's length.
   row_offset: u32,
   row_stride: u32,
-  // 1: adds to y.
-  accumulate: u32,
+  // 0: writes y; 1: adds to y; 2: y is a gate, and becomes silu(y)·product.
+  mode: u32,
   // Rows of x (routed pairs, for experts).
   tokens: u32,
   // Experts: pairs that share one x row (top-k for gate and up, 1 for down), and the slots this dispatch's buffer holds.
@@ -17,6 +19,10 @@ struct Params {
   slot_count: u32,
   // Experts in tiles: how many there are in `routing`, before its pairs.
   max_tiles: u32,
+  // matvec.wgsl alone: 1 where x is normed on the way, with the norm's eps; 1 where W holds gates and ups.
+  norms: u32,
+  eps: f32,
+  swiglu: u32,
 }
 
 @group(1) @binding(4) var<storage, read> activations: array<vec4f>;
@@ -30,8 +36,15 @@ fn pair_at(i: u32) -> u32 {
   return routing[params.max_tiles + i / 4u][i % 4u];
 }
 
-// Writes, or adds, one product: row `row` (of this dispatch) for row `t` of y.
+// Puts one product where it belongs: row `row` (of this dispatch) for row `t` of y.
 fn store(t: u32, row: u32, product: f32) {
   let at = t * params.row_stride + params.row_offset + row;
-  products[at] = product + select(0.0, products[at], params.accumulate != 0u);
+  var y = product;
+  if (params.mode == 1u) {
+    y += products[at];
+  } else if (params.mode == 2u) {
+    let gate = products[at];
+    y *= gate * sigmoid(gate);
+  }
+  products[at] = y;
 }

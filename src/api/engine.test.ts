@@ -283,6 +283,7 @@ it('can be imported where there is no page', async () => {
     'listStored',
     'rememberFiles',
     'rememberedFiles',
+    'serveFromServiceWorker',
   ]);
 });
 

@@ -187,9 +187,10 @@ function failure(error: unknown): Response {
 /** An abort by somebody else than the caller, as nginx tells it. */
 const CLIENT_CLOSED_REQUEST = 499;
 
-/** The engine is gone and another has to be loaded. */
 /** The request asks for what cannot be given, and would again. */
 const REFUSED = new Set(['no-vision', 'bad-image', 'bad-video']);
+
+/** The engine is gone and another has to be loaded. */
 const UNAVAILABLE = new Set(['disposed', 'device-lost', 'worker-crashed']);
 
 function errorBody(error: unknown): { status: number; body: ApiErrorBody } {

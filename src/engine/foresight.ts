@@ -1,6 +1,7 @@
 import type { ExpertResidency } from '../experts/index.ts';
 import { type Gpu, type GpuBuffer, type Program, programBytes, Recorder } from '../gpu/index.ts';
-import { forecast, type Pass } from '../model/decoder.ts';
+import { forecast } from '../model/decoder.ts';
+import type { Pass } from '../model/pass.ts';
 import type { Scratch } from '../model/scratch.ts';
 import type { TextModel } from '../model/text-model.ts';
 import { createReadback, Readback } from './readback.ts';

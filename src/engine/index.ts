@@ -6,6 +6,7 @@ import { loadTextModel } from '../model/text-model.ts';
 import { openWeights } from '../weights/index.ts';
 import type { GgufMetadata, Weights } from '../weights/types.ts';
 import { ImageReader } from './image-reader.ts';
+import { chooseKernels } from './kernel-choices.ts';
 import { planMemory } from './memory-plan.ts';
 import { ProgressMeter } from './progress.ts';
 import { MOST_DRAFTS } from './step-runner.ts';
@@ -46,9 +47,19 @@ export async function loadTokenModel(
     // Before the weights: a setting that cannot be should not cost a download first.
     const config = readConfig(weights);
     const described = describe(config, weights, gpu, precision, options);
+    const kernels = await chooseKernels(gpu, {
+      type: typesByBytes(weights.tensors.values())[0],
+      deltaNet: config.deltaNet,
+      f16: precision === 'f16',
+      wanted: options.autotune,
+      keep: store !== 'none',
+      signal,
+      // Counted apart: it is gone before the weights come.
+      open: () => openGpu({ gpu: options.gpu }, gpuOptions),
+    });
     const plan = await planFor(gpu, weights, config, described, options);
     const early = config.ffn.kind === 'moe' && !(options.waitForExperts ?? isLocal(input));
-    const info = { ...described, vision: options.mmproj !== undefined, plan };
+    const info = { ...described, kernels, vision: options.mmproj !== undefined, plan };
     const usage = config.ffn.kind === 'moe' ? await loadUsage(usageKey(weights), shapeOf(config)) : undefined;
     const room = usage && { slots: plan.slots, policy: createPolicy('forecast', shapeOf(config), usage), early };
     const textModel = await loadTextModel(gpu, weights, {

@@ -1,7 +1,7 @@
 import { type Gpu, type GpuBuffer, Recorder } from '../gpu/index.ts';
 import { argmax, argmaxBytes } from '../kernels/mtp.ts';
-import type { Pass } from '../model/decoder.ts';
 import { mtp, mtpEmbeddings, mtpHead } from '../model/mtp.ts';
+import type { Pass } from '../model/pass.ts';
 import { type ImageSpan, ropeTable, sequencePositions } from '../model/rope.ts';
 import type { Scratch } from '../model/scratch.ts';
 import type { MtpState, SequenceState } from '../model/state.ts';

@@ -14,7 +14,8 @@ import {
   PENALTY_CAPACITY,
   readCandidates,
 } from '../kernels/candidates.ts';
-import { decoder, head, type Pass, type PassInput, routing } from '../model/decoder.ts';
+import { decoder, head, routing } from '../model/decoder.ts';
+import type { Pass, PassInput } from '../model/pass.ts';
 import { type ImageSpan, imageEnd, ropeTable, sequencePositions } from '../model/rope.ts';
 import { Scratch } from '../model/scratch.ts';
 import { SequenceState } from '../model/state.ts';

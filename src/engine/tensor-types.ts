@@ -1,10 +1,10 @@
-import type { TensorInfo } from '../weights/types.ts';
+import type { TensorInfo, TensorType } from '../weights/types.ts';
 
 type Typed = Pick<TensorInfo, 'type' | 'byteLength'>;
 
 /** Types of tensors, the one with most bytes first. */
-export function typesByBytes(tensors: Iterable<Typed>): string[] {
-  const bytes = new Map<string, number>();
+export function typesByBytes(tensors: Iterable<Typed>): TensorType[] {
+  const bytes = new Map<TensorType, number>();
   for (const { type, byteLength } of tensors) bytes.set(type, (bytes.get(type) ?? 0) + byteLength);
   return [...bytes].sort((a, b) => b[1] - a[1]).map(([type]) => type);
 }

@@ -39,6 +39,12 @@ export interface LoadOptions {
   draftTokens?: number;
   /** Arithmetic: `'f32'` everywhere, or `'f16'` tiles and KV cache; `'auto'` (default) takes f16 where the device has it. */
   precision?: 'auto' | 'f32' | 'f16';
+  /**
+   * Whether the shapes of the kernels (workgroups, tiles, the gated delta rule's form) are chosen by measuring for about a
+   * second at the first load on a device, and remembered for later ones. Otherwise they come from tables and do not depend on
+   * timing. Default: they are measured on GPUs, not on software adapters.
+   */
+  autotune?: boolean;
   /** Called at most some ten times a second. */
   onProgress?: (progress: LoadProgress) => void;
   /** Aborts loading; what is already stored stays. */
@@ -121,6 +127,14 @@ export interface MemoryPlan {
     missBytesPerToken: number;
     assumptions: SpeedAssumptions;
   };
+}
+
+/** Shapes of kernels, for inspection: their fields are those of the kernels and may change. */
+export interface KernelInfo {
+  from: 'table' | 'measured' | 'remembered';
+  matvec?: object;
+  matmul?: { readonly wide?: object; readonly narrow?: object };
+  deltaNet?: object;
 }
 
 /** Facts about a loaded model. */

@@ -13,6 +13,8 @@ export interface Capabilities {
   readonly subgroupMinSize: number;
   /** The largest; up to 8 are software adapters. 1 without subgroups. */
   readonly subgroupMaxSize: number;
+  /** A processor stands in for a GPU: the browser says so, or its subgroups are as narrow, whether they are used or not. */
+  readonly software: boolean;
 }
 
 /** The capabilities that a device feature decides. */
@@ -141,7 +143,9 @@ export class Gpu {
     const [f16, subgroups, timestamps] = wanted.map(([key, feature]) => has(key, feature));
     const subgroupMinSize = subgroups ? (adapter.info.subgroupMinSize ?? 4) : 1;
     const subgroupMaxSize = subgroups ? (adapter.info.subgroupMaxSize ?? 128) : 1;
-    const capabilities = { f16, subgroups, timestamps, subgroupMinSize, subgroupMaxSize };
+    const narrow = adapter.features.has('subgroups') && (adapter.info.subgroupMaxSize ?? 128) <= 8;
+    const software = narrow || adapter.info.isFallbackAdapter === true;
+    const capabilities = { f16, subgroups, timestamps, subgroupMinSize, subgroupMaxSize, software };
     const { vendor, architecture, device: name, description } = adapter.info;
     const adapterName = description || [vendor, architecture, name].filter(Boolean).join(' ') || 'unnamed adapter';
     return new Gpu(device, adapterName, capabilities, memoryBytes);
@@ -150,9 +154,10 @@ export class Gpu {
   /**
    * A device like this one on which nothing is done but counting: whoever allocates on it learns what it would take here.
    * Recorders may record for it; nothing can be built or read.
+   * @param others limits that it has instead of this one's
    */
-  rehearsal(): Gpu {
-    return new Gpu(countingDevice(this.limits), this.adapterName, this.capabilities, Infinity);
+  rehearsal(others: Partial<GPUSupportedLimits> = {}): Gpu {
+    return new Gpu(countingDevice(withLimits(this.limits, others)), this.adapterName, this.capabilities, Infinity);
   }
 
   /** Bytes of buffers alive, and the most there ever were. */
@@ -304,6 +309,11 @@ export class Gpu {
     this.#bytes = 0;
     this.device.destroy();
   }
+}
+
+/** A device's limits are getters of its class: they cannot be spread, nor read through an heir. */
+function withLimits(limits: GPUSupportedLimits, others: Partial<GPUSupportedLimits>): GPUSupportedLimits {
+  return new Proxy(limits, { get: (own, name: keyof GPUSupportedLimits) => others[name] ?? own[name] });
 }
 
 function countingDevice(limits: GPUSupportedLimits): GPUDevice {

@@ -10,4 +10,4 @@ export {
 export { BufferUsage } from './flags.ts';
 export { type DispatchInfo, Profiler, type TimedDispatch } from './profiler.ts';
 export { type Grid, Program, programBytes, Recorder } from './program.ts';
-export type { ShaderVariant } from './shaders.ts';
+export { type ShaderVariant, shadersVersion } from './shaders.ts';

@@ -60,6 +60,11 @@ export class Recorder {
     this.#marks.set(name, this.#dispatches.length);
   }
 
+  /** Dispatches so far behind one mark and before another. */
+  dispatchesBetween(from: string, to: string): number {
+    return placeOf(this.#marks, to) - placeOf(this.#marks, from);
+  }
+
   /** @param bindings by the shader's variable names, without `params` @param params by the fields of its `Params` */
   dispatch(
     spec: ShaderVariant,
@@ -131,6 +136,12 @@ export class Recorder {
   }
 }
 
+function placeOf(marks: ReadonlyMap<string, number>, mark: string): number {
+  const place = marks.get(mark);
+  if (place === undefined) throw new Error(`there is no mark ${mark}`);
+  return place;
+}
+
 /** The last part of each module's name, and the conditions that hold. */
 function describeVariant({ modules = {}, conditions = {} }: ShaderVariant): string {
   const names = Object.values(modules).map((path) => path.slice(path.lastIndexOf('/') + 1));
@@ -171,7 +182,9 @@ export class Program {
    * @param part marks where it begins and ends; default: the whole
    */
   encode(encoder: GPUCommandEncoder, profiler?: Profiler, part: { from?: string; to?: string } = {}): void {
-    const dispatches = this.dispatches.slice(this.#place(part.from, 0), this.#place(part.to, this.dispatches.length));
+    const from = part.from === undefined ? 0 : placeOf(this.marks, part.from);
+    const to = part.to === undefined ? this.dispatches.length : placeOf(this.marks, part.to);
+    const dispatches = from === 0 && to === this.dispatches.length ? this.dispatches : this.dispatches.slice(from, to);
     if (profiler) {
       for (const dispatch of dispatches) {
         this.#encodePass(encoder, [dispatch], { label: this.label, timestampWrites: profiler.next(dispatch.info) });
@@ -179,13 +192,6 @@ export class Program {
     } else {
       this.#encodePass(encoder, dispatches, { label: this.label });
     }
-  }
-
-  #place(mark: string | undefined, otherwise: number): number {
-    if (mark === undefined) return otherwise;
-    const place = this.marks.get(mark);
-    if (place === undefined) throw new Error(`${this.label} has no mark ${mark}`);
-    return place;
   }
 
   #encodePass(encoder: GPUCommandEncoder, dispatches: readonly Dispatch[], descriptor: GPUComputePassDescriptor): void {

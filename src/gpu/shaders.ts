@@ -10,6 +10,17 @@ const sources: Record<string, string> = Object.fromEntries(
   ),
 );
 
+/** Names this state of all shaders: whatever was measured of others says nothing. FNV-1a. */
+export function shadersVersion(): string {
+  let hash = 0x811c9dc5;
+  for (const path of Object.keys(sources).sort()) {
+    for (const text of [path, sources[path]]) {
+      for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+    }
+  }
+  return (hash >>> 0).toString(16);
+}
+
 export interface ShaderVariant {
   /** File under `shaders/`, without `.wgsl`. */
   name: string;

@@ -3,15 +3,18 @@ import { useBuffers } from '../../tools/testing/buffers.ts';
 import { expectClose, openTestGpu, readFloats, run } from '../../tools/testing/kernels.ts';
 import { randomNormal, randomSource } from '../../tools/testing/random.ts';
 import type { GpuBuffer, Recorder } from '../gpu/index.ts';
+import { choose } from './choices.ts';
 import {
   type DeltaNetDims,
   type DeltaNetOptions,
-  type DeltaScanShape,
+  type DeltaNetShape,
   deltaChannels,
   deltaConv,
   deltaNet,
-  deltaScanShape,
+  deltaNetShape,
+  deltaNetShapes,
   gatedNorm,
+  projectionStride,
 } from './delta-net.ts';
 
 const gpu = await openTestGpu();
@@ -135,13 +138,23 @@ function uploadState({ conv, recurrent }: State): GpuState {
   return { conv: buffers.floats(conv), recurrent: buffers.floats(recurrent) };
 }
 
-/** Rows of a and rows of b, `columns` each, joined to rows of `2·columns`. */
-function sideBySide(a: Float32Array, b: Float32Array, columns: number): Float32Array {
-  return Float32Array.from({ length: 2 * a.length }, (_, i) => {
-    const row = Math.floor(i / (2 * columns));
-    const column = i % (2 * columns);
-    return column < columns ? a[row * columns + column] : b[row * columns + column - columns];
-  });
+/** A row of `stride` floats for each token: those of each tensor, side by side; what is left is NaN. */
+function sideBySide(tokens: number, stride: number, tensors: readonly Float32Array[]): Float32Array {
+  const rows = new Float32Array(tokens * stride).fill(Number.NaN);
+  let at = 0;
+  for (const tensor of tensors) {
+    const columns = tensor.length / tokens;
+    for (let t = 0; t < tokens; t++) rows.set(tensor.subarray(t * columns, (t + 1) * columns), t * stride + at);
+    at += columns;
+  }
+  return rows;
+}
+
+/** The rows of projections that a layer's kernels read. */
+function projections(dims: DeltaNetDims, { qkv, alpha, beta }: Inputs, z?: Float32Array): Float32Array {
+  const tokens = qkv.length / deltaChannels(dims);
+  const unread = new Float32Array(tokens * dims.valueHeads * dims.headDim).fill(Number.NaN);
+  return sideBySide(tokens, projectionStride(dims), [qkv, z ?? unread, alpha, beta]);
 }
 
 /** Both kernels over the tokens given, as the model runs them. */
@@ -153,15 +166,14 @@ async function layer(
 ) {
   const channels = deltaChannels(dims);
   const tokens = inputs.qkv.length / channels;
-  const [qkv, y] = [buffers.floats(inputs.qkv), buffers.output(tokens * channels)];
+  const [projected, y] = [buffers.floats(projections(dims, inputs)), buffers.output(tokens * channels)];
   const gates = buffers.output(tokens * dims.valueHeads * 2);
   const o = buffers.output(tokens * dims.valueHeads * dims.headDim);
   const weight = buffers.floats(inputs.weight);
-  const alphaBeta = buffers.floats(sideBySide(inputs.alpha, inputs.beta, dims.valueHeads));
   const decay = buffers.floats([...inputs.a, ...inputs.dt]);
   const record = (rec: Recorder) => {
-    deltaConv(rec, dims, { qkv, weight, alphaBeta, decay, y, gates }, state, tokens, EPS);
-    deltaNet(rec, dims, { qkv: y, gates, convInput: qkv, o }, state, tokens, options);
+    deltaConv(rec, dims, { projected, weight, decay, y, gates }, state, tokens, EPS);
+    deltaNet(rec, dims, { qkv: y, gates, projected, o }, state, tokens, options);
   };
   await run(gpu, record, { position: 0, tokens, state: from });
   return {
@@ -195,16 +207,15 @@ const sizes: { dims: DeltaNetDims; lengths: number[] }[] = [
 ];
 const cases = sizes.flatMap(({ dims, lengths }) => lengths.map((tokens) => ({ ...dims, tokens })));
 
-/** Ways to share a column among lanes; shuffles need subgroups at least as wide. */
-const shapes: (DeltaScanShape | undefined)[] = [undefined, { lanes: 32, split: 1 }];
-if (gpu.capabilities.subgroups) {
-  for (const split of [2, 4]) {
-    if (split <= gpu.capabilities.subgroupMinSize) shapes.push({ lanes: 64, split });
-  }
+/** What an adapter like this one may be given, and ways to share a column among lanes that GPUs are given. */
+function shapes(dims: DeltaNetDims): DeltaNetShape[] {
+  const { subgroups, subgroupMinSize } = gpu.capabilities;
+  const splits = subgroups ? [4, 8].filter((split) => split <= subgroupMinSize) : [];
+  return [...deltaNetShapes(gpu, dims), ...splits.map((split) => ({ kind: 'scan', lanes: 64, split }) as const)];
 }
 
 describe.each(cases)('$keyHeads key, $valueHeads value heads of $headDim, $tokens tokens', ({ tokens, ...dims }) => {
-  test.each(shapes)('equals the recurrence from a state of random numbers, shape %o', async (shape) => {
+  test.each(shapes(dims))('equals the recurrence from a state of random numbers, shape %o', async (shape) => {
     const inputs = randomInputs(dims, tokens, 7 * tokens);
     const before = randomState(dims, 3);
     const state = uploadState(before);
@@ -213,8 +224,10 @@ describe.each(cases)('$keyHeads key, $valueHeads value heads of $headDim, $token
     expectClose(actual.y, expected.y);
     expectClose(actual.gates, expected.gates);
     const s = Float64Array.from(before.recurrent);
-    expectClose(actual.o, scanReference(dims, expected.y, expected.gates, s));
-    expectClose(await readFloats(gpu, state.recurrent, s.length), s);
+    // Chunks add up more terms before they take a decay from them; the largest elements are 30 times the rms.
+    const tolerance = shape.kind === 'chunks' ? 3e-5 : 1e-5;
+    expectClose(actual.o, scanReference(dims, expected.y, expected.gates, s), tolerance);
+    expectClose(await readFloats(gpu, state.recurrent, s.length), s, tolerance);
     const conv = movedConv(before.conv, inputs.qkv, deltaChannels(dims));
     expectSame(await readFloats(gpu, state.conv, conv.length), conv);
   });
@@ -291,6 +304,10 @@ test.each([
   { title: 'little is forgotten', alpha: 1 - 2 ** -20 },
 ])('$title at α = $alpha over many tokens', async ({ alpha }) => {
   const dims = { keyHeads: 1, valueHeads: 2, headDim: 64 };
+  for (const shape of deltaNetShapes(gpu, dims)) await expectRecurrence(dims, alpha, shape);
+});
+
+async function expectRecurrence(dims: DeltaNetDims, alpha: number, shape: DeltaNetShape): Promise<void> {
   const tokens = 257;
   const before = randomState(dims, 9);
   const inputs = randomInputs(dims, tokens, 4);
@@ -300,48 +317,48 @@ test.each([
   const state = uploadState(before);
   const qkv = Float32Array.from(y);
   const o = buffers.output(tokens * 128);
+  const projected = buffers.floats(projections(dims, inputs));
   await run(gpu, (rec) =>
-    deltaNet(
-      rec,
-      dims,
-      { qkv: buffers.floats(qkv), gates: buffers.floats(gates), convInput: buffers.floats(inputs.qkv), o },
-      state,
-      tokens,
-    ),
+    deltaNet(rec, dims, { qkv: buffers.floats(qkv), gates: buffers.floats(gates), projected, o }, state, tokens, {
+      shape,
+    }),
   );
   const s = Float64Array.from(before.recurrent);
   expectClose(await readFloats(gpu, o, tokens * 128), scanReference(dims, qkv, gates, s));
   expectClose(await readFloats(gpu, state.recurrent, s.length), s);
-});
+}
 
 test.each([
   { tokens: 1, heads: 1, headDim: 128 },
   { tokens: 5, heads: 12, headDim: 128 },
   { tokens: 3, heads: 2, headDim: 64 },
 ])('norms and gates $tokens tokens of $heads heads', async ({ tokens, heads, headDim }) => {
-  const rows = tokens * heads;
-  const o = randomNormal(1, rows * headDim, 0.1);
-  const z = randomNormal(2, rows * headDim, 3);
+  const dims = { keyHeads: 1, valueHeads: heads, headDim };
+  const floats = tokens * heads * headDim;
+  const o = randomNormal(1, floats, 0.1);
+  const z = randomNormal(2, floats, 3);
   const weight = randomNormal(3, headDim, 0.2, 1);
-  const y = buffers.output(rows * headDim);
+  const y = buffers.output(floats);
+  const projected = buffers.floats(projections(dims, randomInputs(dims, tokens, 4), z));
   await run(gpu, (rec) =>
-    gatedNorm(
-      rec,
-      { o: buffers.floats(o), z: buffers.floats(z), weight: buffers.floats(weight), y },
-      rows,
-      headDim,
-      EPS,
-    ),
+    gatedNorm(rec, dims, { o: buffers.floats(o), projected, weight: buffers.floats(weight), y }, tokens, EPS),
   );
   const expected = Array.from(o, (v, i) => {
     const row = o.subarray(i - (i % headDim), i - (i % headDim) + headDim);
     const mean = row.reduce((sum, u) => sum + u * u, 0) / headDim;
     return (v / Math.sqrt(mean + EPS)) * weight[i % headDim] * z[i] * sigmoid(z[i]);
   });
-  expectClose(await readFloats(gpu, y, rows * headDim), expected);
+  expectClose(await readFloats(gpu, y, floats), expected);
 });
 
-test('the shape for this adapter divides a head', () => {
-  const { lanes, split } = deltaScanShape(gpu);
-  expect((128 * split) % lanes).toBe(0);
+test('chunks are for passes that fill one and keep one state', () => {
+  const dims = { keyHeads: 1, valueHeads: 2, headDim: 64 };
+  const [scan] = deltaNetShapes(gpu, dims);
+  expect(scan.kind).toBe('scan');
+  expect(deltaNetShape(gpu, dims, 64, 1)).toEqual(scan);
+  choose(gpu, { deltaNet: { kind: 'chunks' } });
+  expect(deltaNetShape(gpu, dims, 64, 1)).toEqual({ kind: 'chunks' });
+  expect(deltaNetShape(gpu, dims, 64, 2)).toEqual(scan);
+  expect(deltaNetShape(gpu, dims, 2, 1)).toEqual(scan);
+  choose(gpu, {});
 });

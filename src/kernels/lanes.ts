@@ -1,5 +1,10 @@
 import type { Gpu } from '../gpu/index.ts';
 
+/** Narrow subgroups are those of processors: software adapters, which reward other things than a GPU. */
+export function isSoftware({ capabilities }: Gpu): boolean {
+  return capabilities.subgroups && capabilities.subgroupMaxSize <= 8;
+}
+
 /** Lanes of a workgroup that reduces a long row: many on a GPU; few on a software adapter, where barriers cost most. */
 export function reductionLanes({ capabilities }: Gpu): number {
   return capabilities.subgroupMinSize >= 16 ? 256 : 64;

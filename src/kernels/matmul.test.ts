@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { useBuffers } from '../../tools/testing/buffers.ts';
-import { dequantizable, dequantize } from '../../tools/testing/dequantize.ts';
+import { dequantize } from '../../tools/testing/dequantize.ts';
 import { expectClose, openTestGpu, randomMatrix, readFloats, run } from '../../tools/testing/kernels.ts';
 import { randomNormal } from '../../tools/testing/random.ts';
 import type { TensorType } from '../weights/types.ts';
-import { expertMatmul, type MatmulShape, matmul, product } from './matmul.ts';
+import { expertMatmul, type MatmulShape, matmul, matmulShapes, product } from './matmul.ts';
 import { expertGroups, routingBytes } from './moe.ts';
 import { StagingBuffer, WeightMatrix } from './weight-matrix.ts';
 
@@ -16,7 +16,7 @@ const buffers = useBuffers(gpu, CODEBOOKS);
  * Tiles in f16 round W and x by at most 2^-11 each; products and sums are f32. Over a row of random signs the errors stay
  * near 2^-11 of the result's rms (0.0003 seen), and a single element of thousands is within four times that.
  */
-const TILED = { kind: 'tiled', rows: 32, tokens: 32 } as const satisfies MatmulShape;
+const TILED = { kind: 'tiled', rows: 32, tokens: 16, laneRows: 4, laneTokens: 2 } as const satisfies MatmulShape;
 interface Variant {
   title: string;
   f16: boolean;
@@ -24,17 +24,15 @@ interface Variant {
   tolerance: number;
   types: readonly TensorType[];
 }
-const variants: Variant[] = [
-  { title: 'tiles of f32', f16: false, shape: TILED, tolerance: 1e-5, types: dequantizable },
-];
-// Decoding is the same code for all; a pipeline takes a software adapter seconds to compile.
+// Decoding is the same code for all, tested by type in matvec.test.ts; a pipeline takes a software adapter seconds to compile.
 const FEW_TYPES = ['BF16', 'Q4_K', 'IQ2_XS'] as const;
+const variants: Variant[] = [{ title: 'tiles of f32', f16: false, shape: TILED, tolerance: 1e-5, types: FEW_TYPES }];
 if (gpu.capabilities.f16) {
   variants.push({ title: 'tiles of f16', f16: true, shape: TILED, tolerance: 2e-3, types: FEW_TYPES });
 }
 if (gpu.capabilities.subgroups) {
   const lanes = gpu.capabilities.subgroupMinSize;
-  const shape = { kind: 'lanes', lanes, rows: 16, tokens: 4 } as const;
+  const shape = { kind: 'lanes', lanes, rows: 8, tokens: 32 / lanes } as const;
   variants.push({ title: 'lanes', f16: false, shape, tolerance: 1e-5, types: FEW_TYPES });
 }
 
@@ -100,7 +98,7 @@ describe.each(variants)('matmul by $title', ({ f16, shape, tolerance, types }) =
     expect((await readFloats(gpu, y, tokens * rows)).every(Number.isFinite)).toBe(true);
   });
 
-  test.each(['F16', 'Q8_0', 'Q4_K'] as const)('%s: rows split over bindings give the same product', async (type) => {
+  test.each(['BF16', 'Q4_K'] as const)('%s: rows split over bindings give the same product', async (type) => {
     const [rows, columns, tokens] = [77, 256, 6];
     const { matrix, bytes } = await randomMatrix(gpu, type, [rows, columns], 3, 4096);
     buffers.own(matrix);
@@ -114,13 +112,13 @@ describe.each(variants)('matmul by $title', ({ f16, shape, tolerance, types }) =
 
   test('adds to y when accumulating, also where rows are split', async () => {
     const [rows, columns, tokens] = [45, 128, 9];
-    const { matrix, bytes } = await randomMatrix(gpu, 'F16', [rows, columns], 3, 4096);
+    const { matrix, bytes } = await randomMatrix(gpu, 'BF16', [rows, columns], 3, 4096);
     buffers.own(matrix);
     const x = randomNormal(9, tokens * columns);
     const before = randomNormal(10, tokens * rows);
     const y = buffers.floats(before);
     await run(gpu, (rec) => matmul(rec, matrix, buffers.floats(x), y, tokens, { accumulate: true, f16, shape }));
-    const expected = reference(dequantize('F16', bytes), x, rows, columns, tokens).map((v, i) => v + before[i]);
+    const expected = reference(dequantize('BF16', bytes), x, rows, columns, tokens).map((v, i) => v + before[i]);
     expectClose(await readFloats(gpu, y, tokens * rows), expected, tolerance);
   });
 
@@ -154,6 +152,35 @@ describe.each(variants)('matmul by $title', ({ f16, shape, tolerance, types }) =
       expectClose(await readFloats(gpu, y, pairs * rows), expected, tolerance);
     }
   });
+});
+
+/** Every other shape that an adapter like this one may be given. */
+const f16Tiles = gpu.capabilities.f16;
+const tested = new Set(variants.map(({ shape }) => JSON.stringify(shape)));
+const offered = (['wide', 'narrow'] as const)
+  .flatMap((width) => matmulShapes(gpu, width, f16Tiles))
+  .filter((shape) => {
+    const key = JSON.stringify(shape);
+    return !tested.has(key) && tested.add(key);
+  });
+test.each(offered)('a $kind product of $rows by $tokens', async (shape) => {
+  const f16 = f16Tiles;
+  const [slots, rows, columns, tokens] = [3, 131, 96, 70];
+  const { matrix, bytes } = await randomMatrix(gpu, 'F32', [slots, rows, columns], 6);
+  buffers.own(matrix);
+  const x = randomNormal(7, tokens * columns);
+  const y = buffers.output(tokens * rows);
+  const slotOf = Array.from({ length: tokens }, (_, p) => (p % 23 === 5 ? 0 : 2));
+  const routing = buffers.output(routingBytes(tokens, slots, shape.tokens) / 4);
+  await run(gpu, (rec) => {
+    const routed = { slots: buffers.words(slotOf), pairs: tokens, xShare: 1 };
+    expertMatmul(rec, matrix, buffers.floats(x), y, expertGroups(rec, routed, slots, routing, shape), { f16 });
+  });
+  const w = dequantize('F32', bytes);
+  const expected = slotOf.flatMap((slot, t) =>
+    Array.from({ length: rows }, (_, r) => dot(w, (slot * rows + r) * columns, x, t * columns, columns)),
+  );
+  expectClose(await readFloats(gpu, y, tokens * rows), expected, f16 ? 2e-3 : 1e-5);
 });
 
 // Where one binding may hold the whole matrix (software adapters of browsers allow 1 GiB), the small limits above stand in.

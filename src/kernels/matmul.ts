@@ -1,31 +1,73 @@
 import type { Bindable, Gpu, Recorder, ShaderVariant } from '../gpu/index.ts';
+import { CHUNK } from '../weights/quant-layout.ts';
+import { choicesOf } from './choices.ts';
 import { foldGrid } from './lanes.ts';
 import { expertMatvec, matvec, type Routed } from './matvec.ts';
-import { expertProductParams, productParams } from './product-params.ts';
+import { expertProductParams, type ProductOptions, productParams } from './product-params.ts';
 import type { WeightMatrix } from './weight-matrix.ts';
 
-/** Which product for many tokens, and the rows and tokens a workgroup of it makes. */
+/** Which product for many tokens, the rows and tokens a workgroup of it makes, and how they are shared out to lanes. */
 export type MatmulShape =
-  | { readonly kind: 'tiled'; readonly rows: 32; readonly tokens: 32 }
+  | {
+      readonly kind: 'tiled';
+      readonly rows: number;
+      readonly tokens: number;
+      readonly laneRows: number;
+      readonly laneTokens: number;
+    }
   | { readonly kind: 'lanes'; readonly lanes: number; readonly rows: number; readonly tokens: number };
 
-/** Tiles in workgroup memory; narrow subgroups are software adapters, for which see `matmul_lanes.wgsl`. */
-export function matmulShape({ capabilities }: Gpu): MatmulShape {
-  const { subgroups, subgroupMinSize, subgroupMaxSize } = capabilities;
-  if (subgroups && subgroupMaxSize <= 8) return { kind: 'lanes', lanes: subgroupMinSize, rows: 16, tokens: 4 };
-  return { kind: 'tiled', rows: 32, tokens: 32 };
+/** `wide`: more tokens than any tile has. `narrow`: few, or routed pairs, of which an expert may get few. */
+export type MatmulWidth = 'wide' | 'narrow';
+
+/** Up to this many tokens are narrow. */
+const NARROW_TOKENS = 32;
+
+function tiled(rows: number, tokens: number, laneRows: number, laneTokens: number): MatmulShape {
+  return { kind: 'tiled', rows, tokens, laneRows, laneTokens };
+}
+
+/** Fits every device: WebGPU promises 16 KiB of workgroup memory. */
+const SMALL_TILE = tiled(32, 16, 4, 2);
+
+const TILES: Readonly<Record<MatmulWidth, readonly MatmulShape[]>> = {
+  wide: [tiled(64, 64, 4, 8), tiled(128, 64, 8, 8), tiled(64, 32, 4, 4), SMALL_TILE],
+  narrow: [tiled(64, 16, 4, 4), tiled(64, 32, 4, 4), SMALL_TILE],
+};
+
+/**
+ * Shapes that this device can run, the one that is taken unmeasured first. Narrow subgroups are software adapters, for which
+ * see `matmul_lanes.wgsl`; eight rows by 32 values of x were the fastest of those that compile in less than a second
+ * (docs/measurements/matmul.md).
+ */
+export function matmulShapes(gpu: Gpu, width: MatmulWidth, f16: boolean): readonly MatmulShape[] {
+  const { subgroups, subgroupMinSize: lanes, subgroupMaxSize } = gpu.capabilities;
+  const narrow = subgroups && subgroupMaxSize <= 8 && lanes === subgroupMaxSize;
+  const inLanes: MatmulShape[] = narrow ? [{ kind: 'lanes', lanes, rows: 8, tokens: 32 / lanes }] : [];
+  return [...inLanes, ...TILES[width].filter((shape) => fits(gpu, shape, f16))];
+}
+
+/** The shape for a product, as chosen for the device. */
+export function matmulShape(gpu: Gpu, width: MatmulWidth, f16: boolean): MatmulShape {
+  const chosen = choicesOf(gpu).matmul?.[width];
+  return chosen && fits(gpu, chosen, f16) ? chosen : matmulShapes(gpu, width, f16)[0];
+}
+
+function fits({ limits }: Gpu, shape: MatmulShape, f16: boolean): boolean {
+  if (shape.kind === 'lanes') return true;
+  const { rows, tokens, laneRows, laneTokens } = shape;
+  const lanes = (rows / laneRows) * (tokens / laneTokens);
+  const tileBytes = 2 * CHUNK * (rows + tokens) * (f16 ? 2 : 4);
+  return (
+    tileBytes + 4 * tokens <= limits.maxComputeWorkgroupStorageSize &&
+    lanes <= Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX)
+  );
 }
 
 /** Up to this many rows of x, reading W once per row is no slower than tiles that are mostly padding. */
-const MATVEC_TOKENS = 4;
+export const MATVEC_TOKENS = 4;
 
-export interface MatmulOptions {
-  /** Adds to y instead of overwriting it. */
-  accumulate?: boolean;
-  /** Floats from one row of y to the next, where y holds several products side by side; default: the matrix's rows. */
-  stride?: number;
-  /** Place of this product in a row of y. */
-  offset?: number;
+export interface MatmulOptions extends ProductOptions {
   /** Tiles in f16, where the product is tiled. */
   f16?: boolean;
   shape?: MatmulShape;
@@ -55,13 +97,14 @@ export function matmul(
   x: Bindable,
   y: Bindable,
   tokens: number,
-  { accumulate = false, stride = w.rows, offset = 0, f16 = false, shape = matmulShape(rec.gpu) }: MatmulOptions = {},
+  { f16 = false, shape, ...options }: MatmulOptions = {},
 ): void {
+  shape ??= matmulShape(rec.gpu, tokens > NARROW_TOKENS ? 'wide' : 'narrow', f16);
   for (const part of w.parts) {
     rec.dispatch(
       variant(w, shape, { f16, experts: false }),
       { ...w.bindings(part), activations: x, products: y },
-      productParams(w, part, { tokens, accumulate, stride, offset }),
+      productParams(w, part, { tokens, ...options }),
       foldGrid(rec.gpu, Math.ceil(part.count / shape.rows), Math.ceil(tokens / shape.tokens)),
       { weights: w.label, weightBytes: (w.bytes * part.count) / w.rows },
     );
@@ -86,10 +129,10 @@ export function expertProduct(
   x: Bindable,
   y: Bindable,
   routed: Routed | RoutedTiles,
-  options: Pick<MatmulOptions, 'f16'> = {},
+  options: Pick<MatmulOptions, 'f16' | 'gated'> = {},
 ): void {
   if ('routing' in routed) expertMatmul(rec, w, x, y, routed, options);
-  else expertMatvec(rec, w, x, y, routed);
+  else expertMatvec(rec, w, x, y, routed, options);
 }
 
 /** The product over pairs grouped by expert. Arguments as `expertProduct`. */
@@ -99,13 +142,13 @@ export function expertMatmul(
   x: Bindable,
   y: Bindable,
   { routing, maxTiles, shape, xShare, pairs }: RoutedTiles,
-  { f16 = false }: Pick<MatmulOptions, 'f16'> = {},
+  { f16 = false, gated }: Pick<MatmulOptions, 'f16' | 'gated'> = {},
 ): void {
   for (const part of w.parts) {
     rec.dispatch(
       variant(w, shape, { f16, experts: true }),
       { ...w.bindings(part), activations: x, products: y, routing },
-      expertProductParams(w, part, { pairs, xShare, maxTiles }),
+      expertProductParams(w, part, { pairs, xShare, gated, maxTiles }),
       foldGrid(rec.gpu, Math.ceil(w.rows / shape.rows), maxTiles),
       { weights: w.label, weightBytes: w.bytes * part.count },
     );
@@ -117,7 +160,11 @@ function variant(
   shape: MatmulShape,
   { f16, experts }: { f16: boolean; experts: boolean },
 ): ShaderVariant {
-  if (shape.kind === 'tiled') return { name: 'matmul', ...w.variant, conditions: { f16, experts } };
-  const constants = { LANES: shape.lanes, ROWS: shape.rows, TOKENS: shape.tokens };
+  const { rows, tokens } = shape;
+  if (shape.kind === 'tiled') {
+    const constants = { ROWS: rows, TOKENS: tokens, LANE_ROWS: shape.laneRows, LANE_TOKENS: shape.laneTokens };
+    return { name: 'matmul', ...w.variant, conditions: { f16, experts }, constants };
+  }
+  const constants = { LANES: shape.lanes, ROWS: rows, TOKENS: tokens };
   return { name: 'matmul_lanes', ...w.variant, conditions: { experts }, constants };
 }

@@ -1,6 +1,7 @@
 import type { Bindable, Gpu, Recorder, ShaderVariant } from '../gpu/index.ts';
-import { foldGrid } from './lanes.ts';
-import { expertProductParams, productParams } from './product-params.ts';
+import { choicesOf } from './choices.ts';
+import { foldGrid, isSoftware } from './lanes.ts';
+import { expertProductParams, type ProductOptions, productParams } from './product-params.ts';
 import type { WeightMatrix } from './weight-matrix.ts';
 
 export interface MatvecShape {
@@ -10,13 +11,32 @@ export interface MatvecShape {
   rows: number;
 }
 
-export interface MatvecOptions {
-  /** Adds to y instead of overwriting it. */
-  accumulate?: boolean;
-  /** Floats from one row of y to the next, where y holds several products side by side; default: the matrix's rows. */
-  stride?: number;
-  /** Place of this product in a row of y. */
-  offset?: number;
+/** `rms(x) · weight`, done by the product that reads x. */
+export interface InputNorm {
+  /** `[columns]` f32. */
+  weight: Bindable;
+  eps: number;
+}
+
+/** The outputs of the routed experts, which the last product of the shared one is added to. */
+export interface Mixture {
+  /** `[tokens, topK, rows]` f32. */
+  routed: Bindable;
+  /** `[tokens, topK + 1]` f32, the last of the shared expert. */
+  weights: Bindable;
+  topK: number;
+}
+
+/** What is done on the way into a product and out of it. */
+export interface MatvecFusions {
+  norm?: InputNorm;
+  /** The matrix has gates, then as many ups: `y = silu(gates · x) · (ups · x)`. */
+  swiglu?: boolean;
+  /** `y += Σ weights · routed + last weight · product`. */
+  mixture?: Mixture;
+}
+
+export interface MatvecOptions extends ProductOptions, MatvecFusions {
   shape?: MatvecShape;
 }
 
@@ -29,18 +49,49 @@ export interface Routed {
   xShare: number;
 }
 
-export function matvecShape({ capabilities }: Gpu): MatvecShape {
-  const { subgroups, subgroupMinSize, subgroupMaxSize } = capabilities;
-  // Narrow subgroups are software adapters, which like few, fat lanes (docs/measurements/matvec.md).
-  if (subgroups && subgroupMaxSize <= 8) return { lanes: subgroupMinSize, rows: 16 };
+/** Shapes that this device can run, the one that is taken unmeasured first. All have an even number of rows. */
+export function matvecShapes(gpu: Gpu): readonly MatvecShape[] {
+  const { subgroupMinSize: width } = gpu.capabilities;
+  // Software adapters like few, fat lanes (docs/measurements/matvec.md).
+  if (isSoftware(gpu)) return [16, 8].map((rows) => ({ lanes: width, rows }));
   // Where the width is known only to lie between, say, 4 and 64, the workgroup sum serves any.
-  return { lanes: subgroupMinSize >= 16 ? subgroupMinSize : 32, rows: 4 };
+  const sums = [4, 2, 8].map((rows) => ({ lanes: 32, rows }));
+  return width >= 16 ? [...[4, 2, 8].map((rows) => ({ lanes: width, rows })), { lanes: 2 * width, rows: 4 }] : sums;
+}
+
+/** The shape as chosen for the device. */
+export function matvecShape(gpu: Gpu): MatvecShape {
+  return choicesOf(gpu).matvec ?? matvecShapes(gpu)[0];
+}
+
+/**
+ * Whether products should norm their input, rather than a dispatch before them. Reading the norm's weights for every few rows
+ * costs a GPU's caches little and saves a dispatch that keeps one workgroup busy; on a processor it made a Q4_K product 15 to 25 %
+ * slower (25 November 2026, lavapipe).
+ */
+export function normsInProducts(gpu: Gpu): boolean {
+  return !isSoftware(gpu);
+}
+
+/** Whether the device binds so many buffers at once, and the matrix is in one piece where it has to be. */
+export function canFuse(gpu: Gpu, w: WeightMatrix, { norm, swiglu, mixture }: MatvecFusions, experts = false): boolean {
+  const bindings = boundBuffers(w, { mixture, experts }) + (norm ? 1 : 0);
+  if (bindings > gpu.limits.maxStorageBuffersPerShaderStage) return false;
+  return !swiglu || experts || w.parts.length === 1;
+}
+
+/** Storage buffers of a product without norm: the step, x, y and what the matrix and the rest take. */
+function boundBuffers(
+  w: WeightMatrix,
+  { mixture, experts }: { mixture: Mixture | undefined; experts: boolean },
+): number {
+  return 3 + w.bindingCount + (experts ? 1 : 0) + (mixture ? 2 : 0);
 }
 
 /**
  * `y[t] = W · x[t]` for a few rows of x: the product of decoding, bound by the bytes of W.
  * @param x `[tokens, columns]` f32
- * @param y `[tokens, rows]` f32
+ * @param y `[tokens, rows]` f32; half the rows with `swiglu`
  */
 export function matvec(
   rec: Recorder,
@@ -48,14 +99,18 @@ export function matvec(
   x: Bindable,
   y: Bindable,
   tokens: number,
-  { accumulate = false, stride = w.rows, offset = 0, shape = matvecShape(rec.gpu) }: MatvecOptions = {},
+  { norm, swiglu, mixture, shape = matvecShape(rec.gpu), ...options }: MatvecOptions = {},
 ): void {
+  const outputs = swiglu ? w.rows / 2 : w.rows;
+  const spec = variant(rec.gpu, w, shape, { mixture, experts: false, norm });
   for (const part of w.parts) {
+    const params = productParams(w, part, { stride: outputs, ...options, tokens, norm, swiglu });
+    const rows = swiglu ? outputs : part.count;
     rec.dispatch(
-      variant(rec.gpu, w, shape, false),
-      { ...w.bindings(part), activations: x, products: y },
-      productParams(w, part, { tokens, accumulate, stride, offset }),
-      foldGrid(rec.gpu, Math.ceil(part.count / shape.rows), tokens),
+      spec,
+      { ...w.bindings(part), activations: x, products: y, ...normBinding(spec, norm, x), ...mixtureBindings(mixture) },
+      { ...params, rows },
+      foldGrid(rec.gpu, Math.ceil(rows / outputsOf(shape, swiglu)), tokens),
       { weights: w.label, weightBytes: (w.bytes * part.count) / w.rows },
     );
   }
@@ -64,7 +119,7 @@ export function matvec(
 /**
  * `y[p] = W[slots[p]] · x[p / xShare]` for routed pairs.
  * @param w stack of experts
- * @param y `[pairs, rows]` f32
+ * @param y `[pairs, rows]` f32; half the rows with `swiglu`
  */
 export function expertMatvec(
   rec: Recorder,
@@ -72,25 +127,49 @@ export function expertMatvec(
   x: Bindable,
   y: Bindable,
   { slots, pairs, xShare }: Routed,
-  shape: MatvecShape = matvecShape(rec.gpu),
+  { norm, swiglu, gated, shape = matvecShape(rec.gpu) }: Omit<MatvecOptions, 'mixture'> = {},
 ): void {
+  const spec = variant(rec.gpu, w, shape, { mixture: undefined, experts: true, norm });
+  const rows = swiglu ? w.rows / 2 : w.rows;
   for (const part of w.parts) {
     rec.dispatch(
-      variant(rec.gpu, w, shape, true),
-      { ...w.bindings(part), activations: x, products: y, slots },
-      expertProductParams(w, part, { pairs, xShare }),
-      foldGrid(rec.gpu, Math.ceil(w.rows / shape.rows), pairs),
+      spec,
+      { ...w.bindings(part), activations: x, products: y, slots, ...normBinding(spec, norm, x) },
+      { ...expertProductParams(w, part, { pairs, xShare, gated, norm, swiglu }), rows, row_stride: rows },
+      foldGrid(rec.gpu, Math.ceil(rows / outputsOf(shape, swiglu)), pairs),
       { weights: w.label, weightBytes: part.first === 0 ? w.bytes * pairs : 0 },
     );
   }
 }
 
+function outputsOf({ rows }: MatvecShape, swiglu = false): number {
+  return swiglu ? rows / 2 : rows;
+}
+
+/** A kernel that can norm binds something as the norm's weight also where it is not to. */
+function normBinding({ conditions }: ShaderVariant, norm: InputNorm | undefined, x: Bindable): { norm?: Bindable } {
+  return conditions?.normed ? { norm: norm?.weight ?? x } : {};
+}
+
+function mixtureBindings(mixture: Mixture | undefined): Record<string, Bindable> {
+  return mixture ? { expert_outputs: mixture.routed, mixture: mixture.weights } : {};
+}
+
 function variant(
-  { capabilities }: Gpu,
+  gpu: Gpu,
   w: WeightMatrix,
   { lanes, rows }: MatvecShape,
-  experts: boolean,
+  { norm, ...others }: { norm: InputNorm | undefined; mixture: Mixture | undefined; experts: boolean },
 ): ShaderVariant {
-  const subgroups = capabilities.subgroups && lanes <= capabilities.subgroupMinSize;
-  return { name: 'matvec', ...w.variant, conditions: { subgroups, experts }, constants: { LANES: lanes, ROWS: rows } };
+  const { subgroups, subgroupMinSize } = gpu.capabilities;
+  const mixed = others.mixture !== undefined;
+  // Whether it norms is a parameter where it may, since each variant takes long to compile.
+  const room = boundBuffers(w, others) < gpu.limits.maxStorageBuffersPerShaderStage;
+  const normed = norm !== undefined || (normsInProducts(gpu) && room && !mixed);
+  return {
+    name: 'matvec',
+    ...w.variant,
+    conditions: { subgroups: subgroups && lanes <= subgroupMinSize, experts: others.experts, normed, mixed },
+    constants: { LANES: lanes, ROWS: rows, TOP_K: others.mixture?.topK ?? 0 },
+  };
 }

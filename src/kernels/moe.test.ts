@@ -12,21 +12,31 @@ const buffers = useBuffers(gpu);
 
 const readWords = async (buffer: GpuBuffer, length: number) => new Uint32Array(await gpu.read(buffer), 0, length);
 
-/** qwen35.md §2.3: softmax over all, the k largest, divided by their sum. Equal logits: the lower index first. */
-function routerReference(logits: Float32Array, topK: number, scale: number) {
+/**
+ * qwen35.md §2.3: softmax over all, the k largest, divided by their sum. Equal logits: the lower index first.
+ * @param row of the experts' logits, then the shared one's gate
+ */
+function routerReference(row: Float32Array, topK: number, scale: number) {
+  const logits = row.subarray(0, -1);
   const order = [...logits.keys()].sort((a, b) => logits[b] - logits[a] || a - b).slice(0, topK);
   const most = logits[order[0]];
   const all = logits.reduce((sum, v) => sum + Math.exp(v - most), 0);
   const p = order.map((e) => Math.exp(logits[e] - most) / all);
   const total = p.reduce((a, b) => a + b);
-  return { experts: order, weights: p.map((v) => (v / total) * scale) };
+  const shared = 1 / (1 + Math.exp(-row[logits.length]));
+  return { experts: order, weights: [...p.map((v) => (v / total) * scale), shared] };
 }
 
-async function expectRouting(logits: Float32Array, expertCount: number, topK: number, scale = 1) {
-  const tokens = logits.length / expertCount;
+async function expectRouting(experts: Float32Array, expertCount: number, topK: number, scale = 1) {
+  const tokens = experts.length / expertCount;
+  const gates = randomNormal(8, tokens, 3);
+  const logits = Float32Array.from({ length: tokens * (expertCount + 1) }, (_, i) => {
+    const [t, e] = [Math.floor(i / (expertCount + 1)), i % (expertCount + 1)];
+    return e < expertCount ? experts[t * expertCount + e] : gates[t];
+  });
   const slotOf = Uint32Array.from({ length: expertCount }, (_, e) => (e * 7 + 3) % 1009);
   const pairs = tokens * topK;
-  const out = { slots: buffers.output(pairs), experts: buffers.output(pairs), weights: buffers.output(pairs) };
+  const out = { slots: buffers.output(pairs), experts: buffers.output(pairs), weights: buffers.output(pairs + tokens) };
   await run(gpu, (rec) =>
     router(rec, { logits: buffers.floats(logits), slotOf: buffers.words(slotOf), ...out }, tokens, {
       expertCount,
@@ -35,13 +45,13 @@ async function expectRouting(logits: Float32Array, expertCount: number, topK: nu
     }),
   );
   const expected = Array.from({ length: tokens }, (_, t) =>
-    routerReference(logits.subarray(t * expertCount, (t + 1) * expertCount), topK, scale),
+    routerReference(logits.subarray(t * (expertCount + 1), (t + 1) * (expertCount + 1)), topK, scale),
   );
-  const experts = expected.flatMap((e) => e.experts);
-  expect(Array.from(await readWords(out.experts, pairs))).toEqual(experts);
-  expect(Array.from(await readWords(out.slots, pairs))).toEqual(experts.map((e) => slotOf[e]));
+  const chosen = expected.flatMap((e) => e.experts);
+  expect(Array.from(await readWords(out.experts, pairs))).toEqual(chosen);
+  expect(Array.from(await readWords(out.slots, pairs))).toEqual(chosen.map((e) => slotOf[e]));
   expectClose(
-    await readFloats(gpu, out.weights, pairs),
+    await readFloats(gpu, out.weights, pairs + tokens),
     expected.flatMap((e) => e.weights),
     1e-6,
   );
@@ -80,13 +90,13 @@ async function routeOn(halt: number, layer: number, slotOf: number[]): Promise<{
   const step = buffers.words([0, 2, halt, 0]);
   const experts = buffers.output(4 + 4);
   const recorder = new Recorder(gpu);
-  const logits = buffers.floats([3, 2, 1, 0, 3, 2, 1, 0]);
+  const logits = buffers.floats([3, 2, 1, 0, 9, 3, 2, 1, 0, 9]);
   const tensors = {
     logits,
     slotOf: buffers.words(slotOf),
     slots: buffers.output(4),
     experts,
-    weights: buffers.output(4),
+    weights: buffers.output(6),
   };
   router(recorder, tensors, 2, { expertCount: 4, topK: 2, layer, expertsAt: 4 });
   const program = buffers.own(await recorder.build('route', step));
@@ -128,13 +138,14 @@ test.each([
   { title: 'random experts', slots: 64, pairs: 2570, slotOf: undefined },
   { title: 'pairs of other waves left out', slots: 4, pairs: 90, slotOf: (p: number) => (p % 3 ? ABSENT : p % 4) },
 ])('groups pairs by expert into tiles: $title', async ({ slots, pairs, slotOf }) => {
-  const tile = matmulShape(gpu).tokens;
+  const shape = matmulShape(gpu, 'narrow', false);
+  const tile = shape.tokens;
   const random = randomSource(3);
   const chosen = Array.from({ length: pairs }, (_, p) => slotOf?.(p) ?? Math.floor(random() ** 2 * slots));
   const routing = buffers.output(routingBytes(pairs, slots, tile) / 4);
   const maxTiles = maxExpertTiles(pairs, slots, tile);
   await run(gpu, (rec) => {
-    const routed = expertGroups(rec, { slots: buffers.words(chosen), pairs, xShare: 1 }, slots, routing);
+    const routed = expertGroups(rec, { slots: buffers.words(chosen), pairs, xShare: 1 }, slots, routing, shape);
     expect(routed.maxTiles).toBe(maxTiles);
   });
   const words = await readWords(routing, 4 * maxTiles + pairs);
@@ -157,9 +168,8 @@ test.each([
   { tokens: 33, hidden: 2048, topK: 10 },
 ])('adds $topK experts and the shared one to $tokens rows of $hidden', async ({ tokens, hidden, topK }) => {
   const routed = randomNormal(1, tokens * topK * hidden);
-  const weights = randomNormal(2, tokens * topK, 0.3);
+  const weights = randomNormal(2, tokens * (topK + 1), 0.3);
   const shared = randomNormal(3, tokens * hidden);
-  const gate = randomNormal(4, tokens, 3);
   const before = randomNormal(5, tokens * hidden);
   const x = buffers.floats(before);
   await run(gpu, (rec) =>
@@ -169,7 +179,6 @@ test.each([
         routed: buffers.floats(routed),
         weights: buffers.floats(weights),
         shared: buffers.floats(shared),
-        gate: buffers.floats(gate),
         x,
       },
       tokens,
@@ -178,8 +187,9 @@ test.each([
   );
   const expected = Array.from(before, (v, i) => {
     const [t, c] = [Math.floor(i / hidden), i % hidden];
-    let sum = v + shared[i] / (1 + Math.exp(-gate[t]));
-    for (let k = 0; k < topK; k++) sum += weights[t * topK + k] * routed[(t * topK + k) * hidden + c];
+    const at = t * (topK + 1);
+    let sum = v + weights[at + topK] * shared[i];
+    for (let k = 0; k < topK; k++) sum += weights[at + k] * routed[(t * topK + k) * hidden + c];
     return sum;
   });
   expectClose(await readFloats(gpu, x, expected.length), expected);

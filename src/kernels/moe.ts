@@ -1,12 +1,12 @@
 import { ABSENT } from '../experts/index.ts';
 import type { Bindable, Recorder } from '../gpu/index.ts';
-import { type MatmulShape, matmulShape, type RoutedTiles } from './matmul.ts';
+import type { MatmulShape, RoutedTiles } from './matmul.ts';
 import type { Routed } from './matvec.ts';
 
 const ROUTER_LANES = 64;
 
 export interface RouterTensors {
-  /** `[T, experts]` f32. */
+  /** `[T, experts + 1]` f32, the last the shared expert's gate. */
   logits: Bindable;
   /** `[experts]` u32: the slot that holds each expert. */
   slotOf: Bindable;
@@ -14,7 +14,7 @@ export interface RouterTensors {
   slots: Bindable;
   /** Out: `[T, topK]` u32, from word `expertsAt` on. */
   experts: Bindable;
-  /** Out: `[T, topK]` f32, summing to `scale`. */
+  /** Out: `[T, topK + 1]` f32: weights that sum to `scale`, then the shared expert's. */
   weights: Bindable;
 }
 
@@ -28,7 +28,7 @@ export interface RouterOptions {
   expertsAt?: number;
 }
 
-/** Chooses the top k experts of each token, and halts the step where one of them is absent. */
+/** Chooses the top k experts of each token, weighs them and the shared one, and halts the step where one of them is absent. */
 export function router(
   rec: Recorder,
   { logits, slotOf, slots, experts, weights }: RouterTensors,
@@ -59,7 +59,7 @@ export function expertGroups(
   routed: Routed,
   slotCount: number,
   routing: Bindable,
-  shape: MatmulShape = matmulShape(rec.gpu),
+  shape: MatmulShape,
 ): RoutedTiles {
   const maxTiles = maxExpertTiles(routed.pairs, slotCount, shape.tokens);
   rec.dispatch(
@@ -74,26 +74,24 @@ export function expertGroups(
 export interface CombineTensors {
   /** `[T, topK, hidden]` f32: outputs of the routed experts. */
   routed: Bindable;
-  /** `[T, topK]` f32. */
+  /** `[T, topK + 1]` f32: of the routed experts, then of the shared one. */
   weights: Bindable;
   /** `[T, hidden]` f32: output of the shared expert. */
   shared: Bindable;
-  /** `[T]` f32: its gate, before the sigmoid. */
-  gate: Bindable;
   /** `[T, hidden]` f32: the residual stream, added to. */
   x: Bindable;
 }
 
-/** Adds the weighted experts and the gated shared expert to the residual stream. */
+/** Adds the weighted experts, the shared one among them, to the residual stream. */
 export function moeCombine(
   rec: Recorder,
-  { routed, weights, shared, gate, x }: CombineTensors,
+  { routed, weights, shared, x }: CombineTensors,
   tokens: number,
   { hidden, topK }: { hidden: number; topK: number },
 ): void {
   rec.dispatch(
     { name: 'moe_combine' },
-    { routed, weights, shared_out: shared, gate, x },
+    { routed, weights, shared_out: shared, x },
     { columns: hidden / 4, top_k: topK },
     [Math.ceil(hidden / 4 / 64), tokens],
   );

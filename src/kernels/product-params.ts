@@ -1,22 +1,50 @@
 import type { MatrixPart, WeightMatrix } from './weight-matrix.ts';
 
+/** Where a product goes, and what becomes of what is there. */
+export interface ProductOptions {
+  /** Adds to y instead of overwriting it. */
+  accumulate?: boolean;
+  /** y holds a gate and becomes `silu(y) · product`. */
+  gated?: boolean;
+  /** Floats from one row of y to the next, where y holds several products side by side; default: the matrix's rows. */
+  stride?: number;
+  /** Place of this product in a row of y. */
+  offset?: number;
+}
+
+/** What `matvec` does besides. */
+export interface ProductFusions {
+  norm?: { readonly eps: number };
+  swiglu?: boolean;
+}
+
+const STORE_MODES = { write: 0, add: 1, gate: 2 } as const;
+
 /** Parameters of `lib/product.wgsl` for the rows of one part of a plain matrix. */
 export function productParams(
   w: WeightMatrix,
   part: MatrixPart,
-  { tokens, accumulate, stride, offset }: { tokens: number; accumulate: boolean; stride: number; offset: number },
+  {
+    tokens,
+    accumulate,
+    gated,
+    stride = w.rows,
+    offset = 0,
+    ...fusions
+  }: ProductOptions & ProductFusions & { tokens: number },
 ): Record<string, number> {
   return {
     rows: part.count,
     chunks: w.chunks,
     row_offset: offset + part.first,
     row_stride: stride,
-    accumulate: Number(accumulate),
+    mode: storeMode({ accumulate, gated }),
     tokens,
     x_share: 1,
     first_slot: 0,
     slot_count: 0,
     max_tiles: 0,
+    ...fusionParams(fusions),
   };
 }
 
@@ -24,18 +52,35 @@ export function productParams(
 export function expertProductParams(
   w: WeightMatrix,
   part: MatrixPart,
-  { pairs, xShare, maxTiles = 0 }: { pairs: number; xShare: number; maxTiles?: number },
+  {
+    pairs,
+    xShare,
+    gated,
+    maxTiles = 0,
+    ...fusions
+  }: Pick<ProductOptions, 'gated'> & ProductFusions & { pairs: number; xShare: number; maxTiles?: number },
 ): Record<string, number> {
   return {
     rows: w.rows,
     chunks: w.chunks,
     row_offset: 0,
     row_stride: w.rows,
-    accumulate: 0,
+    mode: storeMode({ gated }),
     tokens: pairs,
     x_share: xShare,
     first_slot: part.first,
     slot_count: part.count,
     max_tiles: maxTiles,
+    ...fusionParams(fusions),
   };
+}
+
+function fusionParams({ norm, swiglu }: ProductFusions): Record<string, number> {
+  return { norms: Number(norm !== undefined), eps: norm?.eps ?? 0, swiglu: Number(swiglu ?? false) };
+}
+
+function storeMode({ accumulate, gated }: Pick<ProductOptions, 'accumulate' | 'gated'>): number {
+  if (accumulate && gated) throw new Error('a product either adds or is gated');
+  if (accumulate) return STORE_MODES.add;
+  return gated ? STORE_MODES.gate : STORE_MODES.write;
 }

@@ -20,6 +20,15 @@ export interface MatrixPart {
 }
 
 /**
+ * A run of rows. Tensors that are multiplied with the same x may lie below each other in one matrix (in each slot of a stack),
+ * and one tensor may hold several matrices.
+ */
+export interface RowRange {
+  readonly first: number;
+  readonly count: number;
+}
+
+/**
  * A quantised matrix `[rows, columns]`, or a stack of them `[slots, rows, columns]` (one per resident expert), on the GPU in
  * the planes of `quant-layout.ts`; split by rows (or slots) where a plane would exceed the device's binding limit.
  */
@@ -51,7 +60,7 @@ export class WeightMatrix {
     label: string,
     type: TensorType,
     shape: readonly number[],
-    maxBindingBytes = Math.min(gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize),
+    maxBindingBytes = bindingBytes(gpu),
   ): WeightMatrix {
     const [columns, rows, slots] = shape.toReversed();
     if (columns % CHUNK !== 0) {
@@ -62,7 +71,7 @@ export class WeightMatrix {
     }
     const unitRows = slots === undefined ? 1 : rows;
     const unitBlocks = (unitRows * columns) / quantTypes[type].blockWeights;
-    const unitPlaneBytes = Math.max(...PLANES.map((plane) => quantLayouts[type][plane] * unitBlocks));
+    const unitPlaneBytes = largestPlane(type, unitBlocks);
     const units = slots ?? rows;
     let perPart = Math.min(units, Math.floor(maxBindingBytes / unitPlaneBytes));
     if (perPart < units && slots === undefined) perPart -= perPart % ROW_GRANULE;
@@ -112,26 +121,46 @@ export class WeightMatrix {
     return { modules: { 'lib/weights': `lib/weights/${this.type.toLowerCase()}` } };
   }
 
+  /** How many buffers `bindings` names. */
+  get bindingCount(): number {
+    return Object.keys(this.parts[0].planes).length + (this.grid ? 1 : 0);
+  }
+
   bindings(part: MatrixPart): Record<string, GpuBuffer> {
     return { ...part.planes, ...(this.grid && { grid: this.grid }) };
   }
 
+  get #rowBlocks(): number {
+    return this.columns / quantTypes[this.type].blockWeights;
+  }
+
   /**
    * Repacks a piece of the file's bytes into the planes.
-   * @param row first row of the piece (counted through all slots); must be a multiple of 8 unless the type's rows are whole groups
+   * @param row first row of the piece in its tensor (counted through all slots); must be a multiple of 8 unless the type's rows
+   *   are whole groups
    * @param bytes whole rows, as in the file
+   * @param range the tensor's rows in the matrix (in each slot); default: all
    */
-  async write(gpu: Gpu, staging: StagingBuffer, row: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+  async write(
+    gpu: Gpu,
+    staging: StagingBuffer,
+    row: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    range: RowRange = { first: 0, count: this.rows },
+  ): Promise<void> {
     const bytesPerRow = rowBytes(this.type, this.columns);
-    const rowsPerUnit = this.slots === undefined ? 1 : this.rows;
+    const stacked = this.slots !== undefined;
     let at = 0;
     while (at < bytes.byteLength) {
-      const part = this.parts.findLast((p) => p.first * rowsPerUnit <= row)!;
-      const rowInPart = row - part.first * rowsPerUnit;
-      const rows = Math.min((bytes.byteLength - at) / bytesPerRow, part.count * rowsPerUnit - rowInPart);
+      const unit = stacked ? Math.floor(row / range.count) : range.first + row;
+      const part = this.parts.findLast((p) => p.first <= unit)!;
+      const end = (part.first + part.count) * (stacked ? range.count : 1) - (stacked ? 0 : range.first);
+      const rows = Math.min((bytes.byteLength - at) / bytesPerRow, end - row);
       const recorder = new Recorder(gpu);
       const piece = bytes.subarray(at, at + rows * bytesPerRow);
-      this.#repack(recorder, part, rowInPart, piece, (raw) => staging.load(raw));
+      const rowInPart = stacked ? row - part.first * range.count : unit - part.first;
+      const place = stacked ? range : { first: 0, count: part.count };
+      this.#repack(recorder, part, place, rowInPart, piece, (raw) => staging.load(raw));
       await submitRepack(recorder, staging.step);
       at += rows * bytesPerRow;
       row += rows;
@@ -140,30 +169,56 @@ export class WeightMatrix {
 
   /**
    * Records the repacking of one slot of a stack; types that need none are written at once.
-   * @param bytes of the whole slot @param load puts them where the shader reads them
+   * @param bytes of the tensor's rows in the slot @param load puts them where the shader reads them
    */
-  recordSlot(rec: Recorder, slot: number, bytes: Uint8Array<ArrayBuffer>, load: Load): void {
+  recordSlot(rec: Recorder, slot: number, range: RowRange, bytes: Uint8Array<ArrayBuffer>, load: Load): void {
     const part = this.parts.findLast(({ first }) => first <= slot)!;
-    this.#repack(rec, part, (slot - part.first) * this.rows, bytes, load);
+    this.#repack(rec, part, range, (slot - part.first) * range.count, bytes, load);
   }
 
-  #repack(rec: Recorder, part: MatrixPart, row: number, bytes: Uint8Array<ArrayBuffer>, load: Load): void {
+  /** @param row in the tensor, whose rows take up `range` of each unit of the part */
+  #repack(
+    rec: Recorder,
+    part: MatrixPart,
+    range: RowRange,
+    row: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    load: Load,
+  ): void {
     const { gpu } = rec;
     const { quants, blocksPerGroup } = quantLayouts[this.type];
-    const { blockBytes, blockWeights } = quantTypes[this.type];
-    const firstBlock = (row * this.columns) / blockWeights;
+    const { blockBytes } = quantTypes[this.type];
+    const unitRows = this.slots === undefined ? range.count : this.rows;
     if (!this.isRepacked) {
-      gpu.write(part.planes.quants!, firstBlock * quants, bytes);
+      const bytesPerRow = quants * this.columns;
+      for (let at = 0; at < bytes.byteLength; ) {
+        const inUnit = row % range.count;
+        const length = Math.min(bytes.byteLength - at, (range.count - inUnit) * bytesPerRow);
+        const place = Math.floor(row / range.count) * unitRows + range.first + inUnit;
+        gpu.write(part.planes.quants!, place * bytesPerRow, bytes.subarray(at, at + length));
+        at += length;
+        row += length / bytesPerRow;
+      }
       return;
     }
-    if (firstBlock % blocksPerGroup !== 0) throw new Error(`${this.label}: a piece begins within a group of blocks`);
+    const groupsOf = (rows: number) => (rows * this.#rowBlocks) / blocksPerGroup;
+    if (!Number.isInteger(groupsOf(row))) throw new Error(`${this.label}: a piece begins within a group of blocks`);
     const blocks = bytes.byteLength / blockBytes;
     const groups = Math.ceil(blocks / blocksPerGroup / 64);
     const x = Math.min(groups, gpu.limits.maxComputeWorkgroupsPerDimension);
+    // Rows of a whole matrix, which may end within a group, are one run.
+    const runs = unitRows === range.count ? { run: 0xffffffff, gap: 0 } : undefined;
     rec.dispatch(
       { name: 'repack', modules: { 'lib/repack': `lib/repack/${this.type.toLowerCase()}` } },
       { ...part.planes, raw: load(bytes) },
-      { blocks, first_group: firstBlock / blocksPerGroup },
+      {
+        blocks,
+        first_group: groupsOf(row),
+        run: groupsOf(range.count),
+        gap: groupsOf(unitRows - range.count),
+        offset: groupsOf(range.first),
+        ...runs,
+      },
       [x, Math.ceil(groups / x)],
     );
   }
@@ -171,6 +226,26 @@ export class WeightMatrix {
   dispose(): void {
     for (const { planes } of this.parts) for (const buffer of Object.values(planes)) buffer.dispose();
   }
+}
+
+function bindingBytes({ limits }: Gpu): number {
+  return Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize);
+}
+
+function largestPlane(type: TensorType, blocks: number): number {
+  return Math.max(...PLANES.map((plane) => quantLayouts[type][plane] * blocks));
+}
+
+/**
+ * Whether further rows of this type may lie below `rows` others in one matrix: repacking writes whole groups of blocks, and what
+ * was joined is to be one binding.
+ */
+export function canJoin(gpu: Gpu, type: TensorType, columns: number, rows: number, further: number): boolean {
+  const { blockWeights } = quantTypes[type];
+  const { blocksPerGroup } = quantLayouts[type];
+  const blocks = (rows * columns) / blockWeights;
+  const startsGroup = blockWeights === 1 || blocks % blocksPerGroup === 0;
+  return startsGroup && largestPlane(type, ((rows + further) * columns) / blockWeights) <= bindingBytes(gpu);
 }
 
 /** Puts bytes into a buffer of their own until what is recorded was submitted. */
@@ -216,6 +291,8 @@ export class StagingBuffer {
 export interface SlotWrite {
   readonly matrix: WeightMatrix;
   readonly slot: number;
+  /** The rows of the slot that are written. */
+  readonly range: RowRange;
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
@@ -248,8 +325,8 @@ export class StagingRing {
     if (writes.length > this.#buffers.length) throw new Error(`${writes.length} writes exceed the ring`);
     this.gpu.assertAlive();
     const recorder = new Recorder(this.gpu);
-    for (const { matrix, slot, bytes } of writes) {
-      matrix.recordSlot(recorder, slot, bytes, (raw) => {
+    for (const { matrix, slot, range, bytes } of writes) {
+      matrix.recordSlot(recorder, slot, range, bytes, (raw) => {
         this.#next = (this.#next + 1) % this.#buffers.length;
         return this.#buffers[this.#next].load(raw);
       });

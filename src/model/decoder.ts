@@ -1,41 +1,17 @@
-import type { GpuBuffer, Recorder } from '../gpu/index.ts';
+import type { GpuBuffer } from '../gpu/index.ts';
 import { attention, attentionPlan, attentionRope, MAX_PARTIAL_ROWS } from '../kernels/attention.ts';
-import { deltaChannels, deltaConv, deltaNet, gatedNorm } from '../kernels/delta-net.ts';
+import { deltaChannels, deltaConv, deltaNet, gatedNorm, projectionStride } from '../kernels/delta-net.ts';
 import { embed } from '../kernels/embed.ts';
-import { expertProduct, matmulShape, product } from '../kernels/matmul.ts';
+import { expertProduct, MATVEC_TOKENS, matmulShape, product } from '../kernels/matmul.ts';
+import { canFuse, matvec } from '../kernels/matvec.ts';
 import { expertGroups, moeCombine, router, routingBytes } from '../kernels/moe.ts';
 import { rmsNorm } from '../kernels/rms-norm.ts';
-import { swiglu, swigluFused } from '../kernels/swiglu.ts';
 import type { ModelConfig } from './config.ts';
+import type { Pass } from './pass.ts';
+import { expertGatedUnit, gatedUnit, type Normed, normed, projections } from './products.ts';
 import type { Scratch } from './scratch.ts';
 import type { LayerState, SequenceState } from './state.ts';
 import type { AttentionLayer, DeltaNetLayer, GatedMlp, Layer, MoeFfn, TextModel } from './text-model.ts';
-
-/** What a pass reads besides the model: filled by the engine before each run. */
-export interface PassInput {
-  /** `[T]` u32. */
-  readonly tokens: GpuBuffer;
-  /** `[T, rotary / 2, 2]` f32, from `ropeTable`. */
-  readonly rope: GpuBuffer;
-}
-
-/** One pass being recorded: T tokens after those that the state has seen. */
-export interface Pass {
-  readonly rec: Recorder;
-  readonly config: ModelConfig;
-  readonly scratch: Scratch;
-  readonly input: PassInput;
-  readonly tokens: number;
-  /** Matmul tiles in f16. */
-  readonly f16: boolean;
-  /** How many of the last tokens the DeltaNet layers keep a state after. Default 1. */
-  readonly kept?: number;
-  /** Where the router of a pass of one layer says what it chose. Default: `routing` has room for all layers. */
-  readonly choices?: { readonly buffer: GpuBuffer; readonly at: number };
-}
-
-/** More routed pairs than this are sorted by expert and multiplied in tiles. */
-const GROUPED_TOKENS = 4;
 
 /**
  * Records the pass through all layers.
@@ -46,15 +22,22 @@ export function decoder(pass: Pass, model: TextModel, state: SequenceState): Gpu
   const x = scratch.rows('x', config.hidden); // [T, hidden]
   embed(rec, model.embedding, input.tokens, x, tokens);
   for (const [i, layer] of model.layers.entries()) decoderLayer(pass, layer, i, x, state.layers[i]);
+  rec.mark(layerMark(model.layers.length));
   return x;
 }
 
 /** One layer: `x += mixer(rms(x))`, then `x += ffn(rms(x))`. @param i names it to the experts' residency */
 export function decoderLayer(pass: Pass, layer: Layer, i: number, x: GpuBuffer, state: LayerState): void {
-  mixer(pass, layer, normed(pass, x, layer.inputNorm), x, state);
-  feedForward(pass, layer, i, normed(pass, x, layer.ffnNorm), x);
+  pass.rec.mark(layerMark(i));
+  mixer(pass, layer, normed(pass, x, layer.inputNorm), state);
+  pass.rec.mark(feedForwardMark(i));
+  feedForward(pass, layer, i, normed(pass, x, layer.ffnNorm));
 }
 
+/** The place before a layer, and behind the last. */
+export const layerMark = (layer: number) => `layer ${layer}`;
+/** The place between a layer's mixer and what feeds forward. */
+export const feedForwardMark = (layer: number) => `feed forward ${layer}`;
 /** The place behind the router of a layer, where its pairs' slots are known: what a halted pass goes on from. */
 export const routedMark = (layer: number) => `routed ${layer}`;
 /** The place behind the products of the layer's pairs with their experts. */
@@ -85,34 +68,21 @@ export function head(
   product(rec, model.output, h, logits, count, { f16, stride });
 }
 
-function normed({ rec, config, scratch, tokens }: Pass, x: GpuBuffer, weight: GpuBuffer): GpuBuffer {
-  const h = scratch.rows('normed', config.hidden); // [T, hidden]
-  rmsNorm(rec, x, weight, h, { rows: tokens, columns: config.hidden, eps: config.eps });
-  return h;
-}
-
-function mixer(pass: Pass, layer: Layer, h: GpuBuffer, x: GpuBuffer, state: LayerState): void {
-  if (layer.kind === 'attention' && state.kind === 'attention') gatedAttention(pass, layer, h, x, state);
-  else if (layer.kind === 'deltaNet' && state.kind === 'deltaNet') gatedDeltaNet(pass, layer, h, x, state);
+function mixer(pass: Pass, layer: Layer, h: Normed, state: LayerState): void {
+  if (layer.kind === 'attention' && state.kind === 'attention') gatedAttention(pass, layer, h, state);
+  else if (layer.kind === 'deltaNet' && state.kind === 'deltaNet') gatedDeltaNet(pass, layer, h, state);
   else throw new Error('the state belongs to another model');
 }
 
 /** `x += attn_output · (attention(h) · sigmoid(gate))`. Source: qwen35.md §2.1. */
-function gatedAttention(
-  { rec, config, scratch, input, tokens, f16 }: Pass,
-  layer: AttentionLayer,
-  h: GpuBuffer,
-  x: GpuBuffer,
-  cache: LayerState & { kind: 'attention' },
-): void {
+function gatedAttention(pass: Pass, layer: AttentionLayer, h: Normed, cache: LayerState & { kind: 'attention' }): void {
+  const { rec, config, scratch, input, tokens, f16 } = pass;
   const { attention: dims, eps } = config;
   const { heads, kvHeads, headDim } = dims;
   const qg = scratch.rows('query and gate', heads * 2 * headDim); // [T, heads, 2·D]
   const kv = scratch.rows('key and value', 2 * kvHeads * headDim); // [T, 2, kvHeads, D]
-  const stride = 2 * kvHeads * headDim;
-  product(rec, layer.q, h, qg, tokens, { f16 });
-  product(rec, layer.k, h, kv, tokens, { f16, stride });
-  product(rec, layer.v, h, kv, tokens, { f16, stride, offset: kvHeads * headDim });
+  projections(pass, layer.q, h, qg);
+  projections(pass, layer.kv, h, kv);
 
   const q = scratch.rows('turned query', heads * headDim); // [T, heads, D]
   attentionRope(rec, dims, { qg, kv, norms: layer.norms, rope: input.rope, q }, cache, tokens, eps);
@@ -122,59 +92,38 @@ function gatedAttention(
   const sums = scratch.bytes('attention sums', rows * heads * 8); // [splits, T, heads, 2]
   const y = scratch.rows('mixed', heads * headDim); // [T, heads, D]
   attention(rec, dims, { q, qg, partial, sums, y }, cache, tokens, plan);
-  product(rec, layer.output, y, x, tokens, { f16, accumulate: true });
+  product(rec, layer.output, y, h.x, tokens, { f16, accumulate: true });
 }
 
 /** `x += ssm_out · (rms(delta rule(h)) · silu(z))`. Source: qwen35.md §2.2. */
-function gatedDeltaNet(
-  { rec, config, scratch, tokens, f16, kept }: Pass,
-  layer: DeltaNetLayer,
-  h: GpuBuffer,
-  x: GpuBuffer,
-  state: LayerState & { kind: 'deltaNet' },
-): void {
+function gatedDeltaNet(pass: Pass, layer: DeltaNetLayer, h: Normed, state: LayerState & { kind: 'deltaNet' }): void {
+  const { rec, config, scratch, tokens, f16, kept } = pass;
   const { deltaNet: dims, eps } = config;
   const { valueHeads, headDim } = dims;
-  const qkv = scratch.rows('qkv', deltaChannels(dims)); // [T, channels]
-  const z = scratch.rows('z', valueHeads * headDim); // [T, Hv, D]
-  const alphaBeta = scratch.rows('alpha and beta', 2 * valueHeads); // [T, 2, Hv]
-  product(rec, layer.qkv, h, qkv, tokens, { f16 });
-  product(rec, layer.gate, h, z, tokens, { f16 });
-  product(rec, layer.alpha, h, alphaBeta, tokens, { stride: 2 * valueHeads });
-  product(rec, layer.beta, h, alphaBeta, tokens, { stride: 2 * valueHeads, offset: valueHeads });
+  const stride = projectionStride(dims);
+  const projected = scratch.rows('projected', stride); // [T, qkv | z | alpha | beta]
+  projections(pass, layer.projections, h, projected, { stride });
 
   const convolved = scratch.rows('convolved', deltaChannels(dims)); // [T, channels]
   const gates = scratch.rows('gates', 2 * valueHeads); // [T, Hv, 2]
-  const conv = { qkv, weight: layer.conv, alphaBeta, decay: layer.decay, y: convolved, gates };
+  const conv = { projected, weight: layer.conv, decay: layer.decay, y: convolved, gates };
   deltaConv(rec, dims, conv, state, tokens, eps);
   const o = scratch.rows('recalled', valueHeads * headDim); // [T, Hv, D]
-  deltaNet(rec, dims, { qkv: convolved, gates, convInput: qkv, o }, state, tokens, { kept });
+  deltaNet(rec, dims, { qkv: convolved, gates, projected, o }, state, tokens, { kept });
   const y = scratch.rows('gated', valueHeads * headDim); // [T, Hv, D]
-  gatedNorm(rec, { o, z, weight: layer.norm, y }, tokens * valueHeads, headDim, eps);
-  product(rec, layer.output, y, x, tokens, { f16, accumulate: true });
+  gatedNorm(rec, dims, { o, projected, weight: layer.norm, y }, tokens, eps);
+  product(rec, layer.output, y, h.x, tokens, { f16, accumulate: true });
 }
 
-function feedForward(pass: Pass, { ffn }: Layer, layer: number, h: GpuBuffer, x: GpuBuffer): void {
-  if (ffn.kind === 'moe') moe(pass, ffn, layer, h, x);
-  else gatedMlp(pass, ffn, h, x, true);
+function feedForward(pass: Pass, { ffn }: Layer, layer: number, h: Normed): void {
+  if (ffn.kind === 'moe') moe(pass, ffn, layer, h);
+  else gatedMlp(pass, ffn, h);
 }
 
-/** `y = down · (silu(gate · h) · up · h)`, or `y += …`. Source: qwen35.md §2.3. */
-function gatedMlp(
-  { rec, scratch, tokens, f16 }: Pass,
-  mlp: GatedMlp,
-  h: GpuBuffer,
-  y: GpuBuffer,
-  accumulate: boolean,
-): void {
-  const width = mlp.gate.rows;
-  const gate = scratch.rows('mlp gate', width); // [T, width]
-  const up = scratch.rows('mlp up', width); // [T, width]
-  const inner = scratch.rows('mlp inner', width); // [T, width]
-  product(rec, mlp.gate, h, gate, tokens, { f16 });
-  product(rec, mlp.up, h, up, tokens, { f16 });
-  swiglu(rec, gate, up, inner, tokens, width);
-  product(rec, mlp.down, inner, y, tokens, { f16, accumulate });
+/** `x += down · (silu(gate · h) · up · h)`. Source: qwen35.md §2.3. */
+function gatedMlp(pass: Pass, mlp: GatedMlp, h: Normed): void {
+  const inner = gatedUnit(pass, mlp.gateUp, h); // [T, width]
+  product(pass.rec, mlp.down, inner, h.x, pass.tokens, { f16: pass.f16, accumulate: true });
 }
 
 /**
@@ -187,17 +136,15 @@ export function forecast(pass: Pass, model: TextModel, first: number, count: num
   if (config.ffn.kind !== 'moe') return;
   const { experts: expertCount, topK } = config.ffn;
   const layers = model.layers.slice(first, first + count);
-  const logits = layers.map((_, i) => scratch.bytes(`foreseen logits ${i}`, expertCount * 4));
-  const h = scratch.bytes('foreseen normed', config.hidden * 4);
+  const logits = layers.map((_, i) => scratch.bytes(`foreseen logits ${i}`, (expertCount + 1) * 4));
   const x = scratch.rows('x', config.hidden);
   // Routers halt the step that they are given, and products heed it: so all products come before.
   for (const [i, { ffn, ffnNorm }] of layers.entries()) {
     if (ffn.kind !== 'moe') continue;
-    rmsNorm(rec, x, ffnNorm, h, { rows: 1, columns: config.hidden, eps: config.eps });
-    product(rec, ffn.router, h, logits[i], 1);
+    projections(pass, ffn.router, normed(pass, x, ffnNorm, 'foreseen normed'), logits[i]);
   }
   const slots = scratch.bytes('foreseen slots', topK * 4);
-  const weights = scratch.bytes('foreseen weights', topK * 4);
+  const weights = scratch.bytes('foreseen weights', (topK + 1) * 4);
   for (const [i, { ffn }] of layers.entries()) {
     if (ffn.kind !== 'moe') continue;
     const tensors = { logits: logits[i], slotOf: ffn.slots.buffer, slots, experts: chosen, weights };
@@ -206,47 +153,41 @@ export function forecast(pass: Pass, model: TextModel, first: number, count: num
 }
 
 /** `x += Σ p_e · expert_e(h) + sigmoid(shared gate · h) · shared(h)`. Source: qwen35.md §2.3. */
-function moe(pass: Pass, ffn: MoeFfn, layer: number, h: GpuBuffer, x: GpuBuffer): void {
+function moe(pass: Pass, ffn: MoeFfn, layer: number, h: Normed): void {
   const { rec, config, scratch, tokens, f16 } = pass;
   if (config.ffn.kind !== 'moe') throw new Error('a layer has experts, the model has not');
+  const { hidden } = config;
   const { experts: expertCount, topK, expertWidth, scale } = config.ffn;
-  const logits = scratch.rows('router logits', expertCount); // [T, E]
-  product(rec, ffn.router, h, logits, tokens);
+  const logits = scratch.rows('router logits', expertCount + 1); // [T, E + 1]
+  projections(pass, ffn.router, h, logits);
   const pairs = tokens * topK;
   const { slots, experts } = routing(scratch, config);
   const { buffer, at } = pass.choices ?? { buffer: experts, at: layer * pairs };
-  const weights = scratch.rows('routed weights', topK); // [T, K]
+  const weights = scratch.rows('routed weights', topK + 1); // [T, K + 1]
   const choice = { expertCount, topK, scale, layer, expertsAt: at };
   router(rec, { logits, slotOf: ffn.slots.buffer, slots, experts: buffer, weights }, tokens, choice);
 
   rec.mark(routedMark(layer));
   const plain = { slots, pairs, xShare: topK };
   const group = () => {
-    const shape = matmulShape(rec.gpu);
+    const shape = matmulShape(rec.gpu, 'narrow', f16);
     const bytes = routingBytes(scratch.maxTokens * topK, ffn.slots.slots, shape.tokens);
     return expertGroups(rec, plain, ffn.slots.slots, scratch.bytes('routing', bytes), shape);
   };
-  const routed = tokens > GROUPED_TOKENS ? group() : plain;
-
-  const inner = scratch.rows('expert inner', topK * expertWidth); // [T·K, width]
-  if ('gateUp' in ffn.experts) {
-    const gateUp = scratch.rows('expert gate and up', topK * 2 * expertWidth); // [T·K, 2·width]
-    expertProduct(rec, ffn.experts.gateUp, h, gateUp, routed, { f16 });
-    swigluFused(rec, gateUp, inner, pairs, expertWidth);
-  } else {
-    const gate = scratch.rows('expert gate', topK * expertWidth); // [T·K, width]
-    const up = scratch.rows('expert up', topK * expertWidth); // [T·K, width]
-    expertProduct(rec, ffn.experts.gate, h, gate, routed, { f16 });
-    expertProduct(rec, ffn.experts.up, h, up, routed, { f16 });
-    swiglu(rec, gate, up, inner, pairs, expertWidth);
-  }
-  const out = scratch.rows('expert out', topK * config.hidden); // [T·K, hidden]
+  const routed = tokens > MATVEC_TOKENS ? group() : plain;
+  const inner = expertGatedUnit(pass, ffn.experts, h, routed, { topK, width: expertWidth }); // [T·K, width]
+  const out = scratch.rows('expert out', topK * hidden); // [T·K, hidden]
   expertProduct(rec, ffn.experts.down, inner, out, { ...routed, xShare: 1 }, { f16 });
   rec.mark(productsMark(layer));
 
-  const gate = scratch.rows('shared gate', 1); // [T]
-  const shared = scratch.rows('shared out', config.hidden); // [T, hidden]
-  product(rec, ffn.sharedGate, h, gate, tokens);
-  gatedMlp(pass, ffn.shared, h, shared, false);
-  moeCombine(rec, { routed: out, weights, shared, gate, x }, tokens, { hidden: config.hidden, topK });
+  const { down } = ffn.shared;
+  const sharedInner = gatedUnit(pass, ffn.shared.gateUp, h); // [T, shared width]
+  const mixture = { routed: out, weights, topK };
+  if (tokens <= MATVEC_TOKENS && canFuse(rec.gpu, down, { mixture })) {
+    matvec(rec, down, sharedInner, h.x, tokens, { mixture });
+    return;
+  }
+  const shared = scratch.rows('shared out', hidden); // [T, hidden]
+  product(rec, down, sharedInner, shared, tokens, { f16 });
+  moeCombine(rec, { routed: out, weights, shared, x: h.x }, tokens, { hidden, topK });
 }

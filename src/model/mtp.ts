@@ -3,7 +3,8 @@ import { embed } from '../kernels/embed.ts';
 import { product } from '../kernels/matmul.ts';
 import { mtpJoin } from '../kernels/mtp.ts';
 import { rmsNorm } from '../kernels/rms-norm.ts';
-import { decoderLayer, type Pass } from './decoder.ts';
+import { decoderLayer } from './decoder.ts';
+import type { Pass } from './pass.ts';
 import type { LayerState } from './state.ts';
 import type { MtpBlock, TextModel } from './text-model.ts';
 

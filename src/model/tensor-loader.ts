@@ -1,6 +1,6 @@
 import { QwenError, throwIfAborted } from '../errors.ts';
 import type { Gpu, GpuBuffer } from '../gpu/index.ts';
-import { StagingBuffer, UPLOAD_LEAD_BYTES, WeightMatrix } from '../kernels/weight-matrix.ts';
+import { canJoin, type RowRange, StagingBuffer, UPLOAD_LEAD_BYTES, WeightMatrix } from '../kernels/weight-matrix.ts';
 import { CHUNK } from '../weights/quant-layout.ts';
 import { rowBytes } from '../weights/quant-types.ts';
 import type { TensorInfo, Weights } from '../weights/types.ts';
@@ -20,10 +20,25 @@ interface Piece {
   apply(bytes: Uint8Array<ArrayBuffer>): void | Promise<void>;
 }
 
-/** A run of a tensor's rows: a fused tensor holds several matrices one after another. */
-export interface RowRange {
-  first: number;
-  count: number;
+/** A tensor, or some of its rows, that is to be multiplied with the same x as others. */
+export interface Member {
+  readonly name: string;
+  readonly rows: number;
+  /** First row in the tensor; default 0, and the tensor has no more rows than these. */
+  readonly from?: number;
+}
+
+/**
+ * Matrices that are multiplied with the same x, as one matrix of all their rows: those of one type that follow each other lie
+ * in one allocation, so that one dispatch multiplies with them.
+ */
+export interface JoinedMatrix {
+  readonly rows: number;
+  readonly groups: readonly {
+    /** Row of the whole at which the group begins. */
+    readonly first: number;
+    readonly matrix: WeightMatrix;
+  }[];
 }
 
 /**
@@ -65,38 +80,97 @@ export class TensorLoader {
     this.#owned.push(matrix);
     const bytesPerRow = rowBytes(tensor.type, columns);
     const paddedBytes = rowBytes(tensor.type, width);
-    const rows = matrix.rows * (matrix.slots ?? 1);
-    const from = (range?.first ?? 0) * bytesPerRow;
-    this.#addRows(matrix, tensor, { first: 0, count: rows }, from, bytesPerRow, paddedBytes);
+    const whole = { first: 0, count: matrix.rows };
+    const rows = { first: 0, count: matrix.rows * (matrix.slots ?? 1) };
+    this.#addRows(matrix, tensor, whole, rows, (range?.first ?? 0) * bytesPerRow, bytesPerRow, paddedBytes);
     return matrix;
   }
 
-  /**
-   * Some of a stack of experts.
-   * @param shape of the tensor, `[experts, rows, columns]`
-   * @param slots that the stack has @param experts to load, by slot; further slots stay empty
-   */
-  stack(name: string, shape: readonly number[], slots: number, experts: readonly number[]): ExpertStack {
-    const tensor = this.#tensor(name);
-    this.#checkShape(tensor, shape);
-    const [, rows, columns] = shape;
-    const matrix = WeightMatrix.allocate(this.gpu, name, tensor.type, [slots, rows, columns]);
-    this.#owned.push(matrix);
-    const bytesPerRow = rowBytes(tensor.type, columns);
-    // Runs of neighbours are read as one: all of them, where the stack holds every expert.
-    for (let slot = 0; slot < experts.length; ) {
-      let end = slot + 1;
-      while (end < experts.length && experts[end] === experts[end - 1] + 1) end++;
-      const from = experts[slot] * matrix.bytes;
-      this.#addRows(matrix, tensor, { first: slot * rows, count: (end - slot) * rows }, from, bytesPerRow, bytesPerRow);
-      slot = end;
+  /** The members' rows below each other. @param columns of all of them */
+  joined(columns: number, members: readonly Member[]): JoinedMatrix {
+    const groups: { first: number; matrix: WeightMatrix }[] = [];
+    let first = 0;
+    for (const run of this.#runsOfOneType(columns, members)) {
+      const rows = run.reduce((sum, member) => sum + member.rows, 0);
+      const { type } = this.#tensor(run[0].name);
+      const matrix = WeightMatrix.allocate(this.gpu, joinLabels(run.map(({ name }) => name)), type, [rows, columns]);
+      this.#owned.push(matrix);
+      const bytesPerRow = rowBytes(type, columns);
+      let at = 0;
+      for (const { name, rows: count, from = 0 } of run) {
+        const tensor = this.#tensor(name);
+        const range = { first: at, count };
+        this.#addRows(matrix, tensor, range, { first: 0, count }, from * bytesPerRow, bytesPerRow, bytesPerRow);
+        at += count;
+      }
+      groups.push({ first, matrix });
+      first += rows;
     }
-    return { matrix, tensor };
+    return { rows: first, groups };
   }
 
+  #runsOfOneType(columns: number, members: readonly Member[]): Member[][] {
+    const runs: Member[][] = [];
+    for (const member of members) {
+      const tensor = this.#tensor(member.name);
+      const stored = member.from === undefined ? member.rows : tensor.shape[0];
+      const [rows] = this.#checkShape(tensor, [stored, columns]);
+      if ((member.from ?? 0) + member.rows > rows) throw this.#badShape(tensor, [member.rows, columns]);
+      const run = runs.at(-1);
+      const above = run?.reduce((sum, { rows }) => sum + rows, 0) ?? 0;
+      const alike = run && this.#tensor(run[0].name).type === tensor.type;
+      if (alike && canJoin(this.gpu, tensor.type, columns, above, member.rows)) run.push(member);
+      else runs.push([member]);
+    }
+    return runs;
+  }
+
+  /**
+   * Some of the experts of stacked tensors, all of one type, with each expert's rows of them below each other.
+   * @param members tensors `[experts, rows, columns]`, with their rows
+   * @param slots that the stack has @param chosen experts to load, by slot; further slots stay empty
+   */
+  stack(
+    members: readonly Omit<Member, 'from'>[],
+    { experts, columns, slots, chosen }: { experts: number; columns: number; slots: number; chosen: readonly number[] },
+  ): ExpertStack {
+    const rows = members.reduce((sum, member) => sum + member.rows, 0);
+    const { type } = this.#tensor(members[0].name);
+    const label = joinLabels(members.map(({ name }) => name));
+    const matrix = WeightMatrix.allocate(this.gpu, label, type, [slots, rows, columns]);
+    this.#owned.push(matrix);
+    const bytesPerRow = rowBytes(type, columns);
+    let first = 0;
+    const tensors = members.map(({ name, rows: count }) => {
+      const tensor = this.#tensor(name);
+      this.#checkShape(tensor, [experts, count, columns]);
+      const range = { first, count };
+      first += count;
+      // Runs of neighbours are read as one: all of them, where the stack holds every expert.
+      for (let slot = 0; slot < chosen.length; ) {
+        let end = slot + 1;
+        while (end < chosen.length && chosen[end] === chosen[end - 1] + 1) end++;
+        const rowsHere = { first: slot * count, count: (end - slot) * count };
+        this.#addRows(matrix, tensor, range, rowsHere, chosen[slot] * count * bytesPerRow, bytesPerRow, bytesPerRow);
+        slot = end;
+      }
+      return { tensor, range, bytes: count * bytesPerRow };
+    });
+    return { matrix, tensors };
+  }
+
+  /** Whether two stacked tensors may share a stack. @param rows of either, for each expert */
+  canStack(first: string, second: string, rows: number, columns: number): boolean {
+    const [{ type }, other] = [this.#tensor(first), this.#tensor(second)];
+    // Each slot begins where the second tensor's rows of the one before end.
+    return type === other.type && canJoin(this.gpu, type, columns, rows, rows);
+  }
+
+  /** @param range of the matrix that the tensor fills (of each slot) @param rows of the tensor, through all slots */
   #addRows(
     matrix: WeightMatrix,
     tensor: TensorInfo,
+    range: RowRange,
     { first, count }: RowRange,
     from: number,
     bytesPerRow: number,
@@ -112,7 +186,7 @@ export class TensorLoader {
         start: from + row * bytesPerRow,
         length: rows * bytesPerRow,
         apply: (bytes) =>
-          matrix.write(this.gpu, this.#staging(), first + row, widenRows(bytes, bytesPerRow, paddedBytes)),
+          matrix.write(this.gpu, this.#staging(), first + row, widenRows(bytes, bytesPerRow, paddedBytes), range),
       });
     }
   }
@@ -228,6 +302,13 @@ export class TensorLoader {
       { file: tensor.file },
     );
   }
+}
+
+/** `blk.0.attn_q + attn_k.weight` for the names of both. */
+function joinLabels(names: readonly string[]): string {
+  const [prefix, suffix] = [/^(?:blk\.\d+\.)?/.exec(names[0])![0], '.weight'];
+  const stems = names.map((name) => name.slice(prefix.length).replace(suffix, ''));
+  return `${prefix}${[...new Set(stems)].join(' + ')}${suffix}`;
 }
 
 /** Columns of a matrix that is loaded with padding. */

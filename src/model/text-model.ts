@@ -4,7 +4,7 @@ import { StagingRing, type WeightMatrix } from '../kernels/weight-matrix.ts';
 import type { Weights } from '../weights/types.ts';
 import { type DenseConfig, type ModelConfig, type MoeConfig, readConfig } from './config.ts';
 import { type ExpertStack, LayerExperts } from './layer-experts.ts';
-import { TensorLoader } from './tensor-loader.ts';
+import { type JoinedMatrix, type Member, TensorLoader } from './tensor-loader.ts';
 
 /** A loaded text model: the tensors of `qwen35.md` §3, by what they do. */
 export interface TextModel {
@@ -44,9 +44,9 @@ export interface MtpBlock {
 export interface AttentionLayer {
   readonly kind: 'attention';
   /** `[heads·2·D, hidden]`: per head query, then gate. */
-  readonly q: WeightMatrix;
-  readonly k: WeightMatrix;
-  readonly v: WeightMatrix;
+  readonly q: JoinedMatrix;
+  /** `[2·kvHeads·D, hidden]`: keys, then values. */
+  readonly kv: JoinedMatrix;
   readonly output: WeightMatrix;
   /** `[2, D]`: of q, then of k. */
   readonly norms: GpuBuffer;
@@ -54,11 +54,8 @@ export interface AttentionLayer {
 
 export interface DeltaNetLayer {
   readonly kind: 'deltaNet';
-  readonly qkv: WeightMatrix;
-  /** z. */
-  readonly gate: WeightMatrix;
-  readonly alpha: WeightMatrix;
-  readonly beta: WeightMatrix;
+  /** All that reads the normed input: qkv, z, alpha, beta. */
+  readonly projections: JoinedMatrix;
   /** `[channels, 4]`. */
   readonly conv: GpuBuffer;
   /** `[2, value heads]`: a, then dt. */
@@ -68,8 +65,8 @@ export interface DeltaNetLayer {
 }
 
 export interface GatedMlp {
-  readonly gate: WeightMatrix;
-  readonly up: WeightMatrix;
+  /** `[2·width, hidden]`: gate, then up. */
+  readonly gateUp: JoinedMatrix;
   readonly down: WeightMatrix;
 }
 
@@ -79,15 +76,14 @@ export interface DenseFfn extends GatedMlp {
 
 export interface MoeFfn {
   readonly kind: 'moe';
-  readonly router: WeightMatrix;
-  /** Stacks by slot: gate and up apart, or one stack of gate rows, then up rows. */
+  /** `[experts + 1, hidden]`: the router, then the shared expert's gate. */
+  readonly router: JoinedMatrix;
+  /** Stacks by slot: one of gate rows, then up rows, or, where their types differ, two. */
   readonly experts: { readonly down: WeightMatrix } & (
     | { readonly gate: WeightMatrix; readonly up: WeightMatrix }
     | { readonly gateUp: WeightMatrix }
   );
   readonly shared: GatedMlp;
-  /** `[1, hidden]`: the shared expert's gate. */
-  readonly sharedGate: WeightMatrix;
   readonly slots: SlotTable;
 }
 
@@ -193,15 +189,15 @@ function attentionLayer(loader: TensorLoader, { attention, hidden }: ModelConfig
   const { heads, kvHeads, headDim } = attention;
   const rows = { q: heads * 2 * headDim, kv: kvHeads * headDim };
   const fused = name('attn_qkv.weight');
-  const part = (suffix: string, first: number, count: number) =>
-    loader.has(fused)
-      ? loader.matrix(fused, [count, hidden], { first, count })
-      : loader.matrix(name(suffix), [count, hidden]);
+  const part = (suffix: string, from: number, count: number): Member =>
+    loader.has(fused) ? { name: fused, rows: count, from } : { name: name(suffix), rows: count };
   return {
     kind: 'attention',
-    q: part('attn_q.weight', 0, rows.q),
-    k: part('attn_k.weight', rows.q, rows.kv),
-    v: part('attn_v.weight', rows.q + rows.kv, rows.kv),
+    q: loader.joined(hidden, [part('attn_q.weight', 0, rows.q)]),
+    kv: loader.joined(hidden, [
+      part('attn_k.weight', rows.q, rows.kv),
+      part('attn_v.weight', rows.q + rows.kv, rows.kv),
+    ]),
     output: loader.matrix(name('attn_output.weight'), [hidden, heads * headDim]),
     norms: loader.vector([name('attn_q_norm.weight'), name('attn_k_norm.weight')], headDim),
   };
@@ -213,10 +209,12 @@ function deltaNetLayer(loader: TensorLoader, { deltaNet, hidden }: ModelConfig, 
   const channels = 2 * keyHeads * headDim + values;
   return {
     kind: 'deltaNet',
-    qkv: loader.matrix(name('attn_qkv.weight'), [channels, hidden]),
-    gate: loader.matrix(name('attn_gate.weight'), [values, hidden]),
-    alpha: loader.matrix(name('ssm_alpha.weight'), [valueHeads, hidden]),
-    beta: loader.matrix(name('ssm_beta.weight'), [valueHeads, hidden]),
+    projections: loader.joined(hidden, [
+      { name: name('attn_qkv.weight'), rows: channels },
+      { name: name('attn_gate.weight'), rows: values },
+      { name: name('ssm_alpha.weight'), rows: valueHeads },
+      { name: name('ssm_beta.weight'), rows: valueHeads },
+    ]),
     conv: loader.vector([name('ssm_conv1d.weight')], channels * 4),
     decay: loader.vector([name('ssm_a'), name('ssm_dt.bias')], valueHeads),
     norm: loader.vector([name('ssm_norm.weight')], headDim),
@@ -226,8 +224,10 @@ function deltaNetLayer(loader: TensorLoader, { deltaNet, hidden }: ModelConfig, 
 
 function gatedMlp(loader: TensorLoader, name: Name, suffix: string, width: number, hidden: number): GatedMlp {
   return {
-    gate: loader.matrix(name(`ffn_gate${suffix}.weight`), [width, hidden]),
-    up: loader.matrix(name(`ffn_up${suffix}.weight`), [width, hidden]),
+    gateUp: loader.joined(hidden, [
+      { name: name(`ffn_gate${suffix}.weight`), rows: width },
+      { name: name(`ffn_up${suffix}.weight`), rows: width },
+    ]),
     down: loader.matrix(name(`ffn_down${suffix}.weight`), [hidden, width]),
   };
 }
@@ -264,37 +264,51 @@ class ExpertAllocator {
     const { experts, expertWidth, sharedWidth } = this.#config;
     const slots = this.#room.slots[i];
     const initial = this.#initial(i);
-    const stack = (suffix: string, rows: number, columns: number) =>
-      loader.stack(name(suffix), [experts, rows, columns], slots, initial);
-    const down = stack('ffn_down_exps.weight', hidden, expertWidth);
-    const inner: Record<string, ExpertStack> = loader.has(name('ffn_gate_up_exps.weight'))
-      ? { gateUp: stack('ffn_gate_up_exps.weight', 2 * expertWidth, hidden) }
-      : {
-          gate: stack('ffn_gate_exps.weight', expertWidth, hidden),
-          up: stack('ffn_up_exps.weight', expertWidth, hidden),
-        };
+    const stack = (columns: number, ...members: Member[]) =>
+      loader.stack(members, { experts, columns, slots, chosen: initial });
+    const down = stack(expertWidth, { name: name('ffn_down_exps.weight'), rows: hidden });
+    const inner = this.#inner(name, (...members) => stack(hidden, ...members));
     const table = loader.own(new SlotTable(loader.gpu, name('slots'), experts, slots));
     table.place(initial.map((expert) => [expert, table.take()!]));
     for (const expert of initial) this.#room.policy.admitted(i, expert);
     this.#layers.push({ table, stacks: [...Object.values(inner), down] });
     return {
       kind: 'moe',
-      router: loader.matrix(name('ffn_gate_inp.weight'), [experts, hidden]),
+      router: loader.joined(hidden, [
+        { name: name('ffn_gate_inp.weight'), rows: experts },
+        { name: name('ffn_gate_inp_shexp.weight'), rows: 1 },
+      ]),
       experts: {
         down: down.matrix,
         ...(inner.gateUp ? { gateUp: inner.gateUp.matrix } : { gate: inner.gate.matrix, up: inner.up.matrix }),
       },
       shared: gatedMlp(loader, name, '_shexp', sharedWidth, hidden),
-      sharedGate: loader.matrix(name('ffn_gate_inp_shexp.weight'), [1, hidden]),
       slots: table,
     };
   }
 
+  /** What gates and lifts: one stack where the file or the types allow it. */
+  #inner(
+    name: Name,
+    stack: (...members: Member[]) => ExpertStack,
+  ): { gateUp: ExpertStack } | { gateUp?: undefined; gate: ExpertStack; up: ExpertStack } {
+    const loader = this.#loader;
+    const { expertWidth } = this.#config;
+    const fused = { name: name('ffn_gate_up_exps.weight'), rows: 2 * expertWidth };
+    if (loader.has(fused.name)) return { gateUp: stack(fused) };
+    const gate = { name: name('ffn_gate_exps.weight'), rows: expertWidth };
+    const up = { name: name('ffn_up_exps.weight'), rows: expertWidth };
+    if (loader.canStack(gate.name, up.name, expertWidth, this.#hidden)) return { gateUp: stack(gate, up) };
+    return { gate: stack(gate), up: stack(up) };
+  }
+
   /** To be called when all layers are made. */
   residency(): ExpertResidency {
-    const matrices = this.#layers.flatMap(({ stacks }) => stacks.map(({ matrix }) => matrix));
+    const parts = this.#layers
+      .flatMap(({ stacks }) => stacks)
+      .flatMap(({ matrix, tensors }) => tensors.map(({ bytes }) => (matrix.isRepacked ? bytes : 0)));
     const absent = this.#layers.some(({ table }) => table.resident < table.experts);
-    const largest = Math.max(...matrices.map((matrix) => (matrix.isRepacked ? matrix.bytes : 0)));
+    const largest = Math.max(...parts);
     const ring = this.#loader.own(new StagingRing(this.#loader.gpu, absent ? RING_BUFFERS : 0, largest));
     const shelves = this.#layers.map(({ table, stacks }) => new LayerExperts(table, stacks, ring));
     return new ExpertResidency(shelves, this.#room.policy);

@@ -10,8 +10,9 @@ export interface MediaSum {
   readonly tokens: number;
 }
 
-/** What the attachments of a request take of its prompt. An engine that does not count leaves the tokens at 0. */
+/** What the attachments of a request take of its prompt. Of an engine that does not count nothing is known. */
 export async function countMedia(engine: ChatEngine, turns: readonly Turn[]): Promise<MediaSum> {
+  if (!engine.countMediaTokens) return { pictures: 0, tokens: 0 };
   const costs = await Promise.all(
     turns.flatMap(seenAttachments).map(async (attachment) => {
       if (attachment.tokens !== undefined) return attachment;

@@ -88,8 +88,15 @@ export interface MediaProgress {
   readonly total: number;
 }
 
+/** What is known of a model; of one elsewhere little is. */
+export type ChatModelInfo = Pick<ModelInfo, 'name' | 'contextLength' | 'vision' | 'experts' | 'adapter'> &
+  Partial<ModelInfo>;
+
 export interface ChatEngine {
-  readonly info: ModelInfo;
+  /** `contextLength` is 0 where it is not known. */
+  readonly info: ChatModelInfo;
+  /** The machine that what is written goes to, if the engine is not on this device; the chat says so. */
+  readonly host?: string;
   /** Without it the cost of attachments is not shown. */
   countMediaTokens?(part: ChatMediaPart): Promise<MediaCost>;
   readonly chat: {

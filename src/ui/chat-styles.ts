@@ -188,6 +188,14 @@ const frameStyles = css`
       background-color var(--_speed),
       color var(--_speed);
   }
+  select.foot-button {
+    max-width: min(14rem, 40cqi);
+    text-overflow: ellipsis;
+  }
+  .foot-button option {
+    background: var(--_background);
+    color: var(--_text);
+  }
   .foot-button:hover,
   .foot-button[aria-expanded='true'] {
     color: var(--_text);

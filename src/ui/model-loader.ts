@@ -1,7 +1,6 @@
 /** Which engine answers, and how it came: loaded here and then ours to dispose, or given and somebody else's. */
-import type { LoadOptions, LoadProgress } from '../engine/types.ts';
+import type { LoadProgress } from '../engine/types.ts';
 import type { ChatEngine } from './chat-engine.ts';
-import { modelName } from './model-name.ts';
 
 export type Loading =
   | { readonly kind: 'none' }
@@ -10,6 +9,13 @@ export type Loading =
   | { readonly kind: 'failed'; readonly error: unknown }
   /** The name is kept: an engine that was disposed elsewhere does not tell it any more. */
   | { readonly kind: 'ready'; readonly name: string };
+
+/** An engine that is not there yet: a model to load, or a server to ask. */
+export interface EngineSource {
+  /** What to call it meanwhile. */
+  readonly name: string;
+  open(onProgress: (progress: LoadProgress) => void, signal: AbortSignal): Promise<ChatEngine>;
+}
 
 export interface LoadListener {
   /** `engine` or `state` is another. */
@@ -40,12 +46,11 @@ export class ModelLoader {
   }
 
   /** Unloads what was loaded here, then loads. Resolves with undefined if that fails, is stopped, or is overtaken. */
-  async load(options: LoadOptions): Promise<ChatEngine | undefined> {
+  async load({ name, open }: EngineSource): Promise<ChatEngine | undefined> {
     this.running?.abort();
     const running = new AbortController();
     const { signal } = running;
     this.running = running;
-    const name = modelName(options.model);
     this.set(undefined, { kind: 'loading', name });
     const onProgress = (progress: LoadProgress) => {
       if (signal.aborted) return;
@@ -54,9 +59,7 @@ export class ModelLoader {
     };
     try {
       await this.disposeOwn();
-      // The engine is most of the code: the element shows itself before that has come.
-      const { Engine } = await import('../index.ts');
-      const engine = await Engine.load({ ...options, onProgress, signal });
+      const engine = await open(onProgress, signal);
       if (signal.aborted) {
         await engine.dispose();
         signal.throwIfAborted();

@@ -7,16 +7,17 @@
 import { html, LitElement, nothing, type PropertyValues, type TemplateResult } from 'lit';
 import { property, query, state } from 'lit/decorators.js';
 import { repeat } from 'lit/directives/repeat.js';
-import type { LoadProgress, ModelInfo, ModelInput, StoreKind } from '../engine/types.ts';
+import type { LoadProgress, ModelInput, StoreKind } from '../engine/types.ts';
 import { Announcer } from './announcer.ts';
 import { type Attachment, messageContent } from './attachment.ts';
 import './camera-dialog.ts';
 import type { CameraDialog } from './camera-dialog.ts';
-import type { ChatEngine, ChatSampling } from './chat-engine.ts';
+import type { ChatEngine, ChatModelInfo, ChatSampling } from './chat-engine.ts';
 import { chatStyles } from './chat-styles.ts';
 import type { Composer, SendKey } from './composer.ts';
 import './composer.ts';
 import { type AskOptions, Conversation, type ConversationChange } from './conversation.ts';
+import { connectEndpoint, type EndpointEngine } from './endpoint-engine.ts';
 import { errorBox } from './error-box.ts';
 import './expert-map.ts';
 import { FileDrop } from './file-drop.ts';
@@ -27,7 +28,7 @@ import './media-dialog.ts';
 import type { MediaDialog } from './media-dialog.ts';
 import './message-view.ts';
 import type { MessageView, RoomChoice } from './message-view.ts';
-import { ModelLoader } from './model-loader.ts';
+import { type EngineSource, ModelLoader } from './model-loader.ts';
 import { modelName } from './model-name.ts';
 import { type ChatPartEvents, define } from './part.ts';
 import { statistics } from './statistics.ts';
@@ -39,6 +40,7 @@ import type { AnswerFigures, AnswerTurn, ChatMessage, Turn } from './turns.ts';
 export type { ChatContentPart, ChatEngine, ChatSampling } from './chat-engine.ts';
 export type { SendKey } from './composer.ts';
 export type { ConversationChange } from './conversation.ts';
+export { connectEndpoint, type EndpointEngine, type EndpointOptions } from './endpoint-engine.ts';
 export { ExpertMap, type ExpertMapEvents } from './expert-map.ts';
 export type {
   StoredAnswer,
@@ -56,7 +58,7 @@ export interface QwenChatEvents {
   /** Some ten times a second while a model loads. */
   'qwen-load-progress': LoadProgress;
   /** A model is loaded and can be asked. */
-  'qwen-ready': { engine: ChatEngine; info: ModelInfo };
+  'qwen-ready': { engine: ChatEngine; info: ChatModelInfo };
   /** A message was sent, or an answer ended; an answer comes with its figures. */
   'qwen-message': { message: ChatMessage; figures?: AnswerFigures };
   /**
@@ -68,6 +70,30 @@ export interface QwenChatEvents {
   'qwen-error': { error: unknown; during: 'load' | 'answer' };
 }
 
+/** The same, as events: `addEventListener` knows them on every element, the document and the window. */
+export type QwenChatEventMap = { [Type in keyof QwenChatEvents]: CustomEvent<QwenChatEvents[Type]> };
+
+/** What a page may set on `<qwen-chat>`, for the bindings of frameworks. */
+export type QwenChatProperties = Pick<
+  QwenChat,
+  | 'model'
+  | 'mmproj'
+  | 'contextLength'
+  | 'store'
+  | 'endpoint'
+  | 'apiKey'
+  | 'endpointModel'
+  | 'engine'
+  | 'manual'
+  | 'thinking'
+  | 'system'
+  | 'tools'
+  | 'maxToolSteps'
+  | 'statistics'
+  | 'messages'
+  | 'conversation'
+>;
+
 /**
  * @element qwen-chat
  * @slot empty - shown with a loaded model before the first message, in place of the usual line
@@ -78,6 +104,15 @@ export class QwenChat extends LitElement {
 
   /** URL of a `.gguf` (or of its first shard); as a property also files, or several shards. Setting it loads it. */
   @property() model?: ModelInput;
+  /**
+   * Base address (`https://host/v1`) of an OpenAI-compatible server, such as vLLM, that answers in place of an engine in
+   * this page. Setting it asks the server for its models; `model` is not loaded then.
+   */
+  @property() endpoint?: string;
+  /** Sent to the endpoint. Whoever can read the page can read it. */
+  @property({ attribute: 'api-key' }) apiKey?: string;
+  /** One of the endpoint's models, by its name; the first that it lists if not given. */
+  @property({ attribute: 'endpoint-model' }) endpointModel?: string;
   /** URL of the vision tower that goes with it. Taken at the next load. */
   @property() mmproj?: ModelInput;
   /** Tokens of context; the engine's default if not given. Taken at the next load. */
@@ -190,13 +225,36 @@ export class QwenChat extends LitElement {
     return this.talk.turns.findLast((turn): turn is AnswerTurn => turn.role === 'assistant' && !!turn.figures)?.figures;
   }
 
+  /** Names of the models that the endpoint lists, once it has been asked. */
+  get endpointModels(): readonly string[] {
+    return (this.engine as Partial<EndpointEngine> | undefined)?.models ?? [];
+  }
+
   /**
-   * Loads `model` (stopping and unloading what this element loaded before) and resolves with its engine, or with
-   * undefined if that failed or was stopped; the element shows why, and `qwen-error` tells it.
+   * Loads `model`, or asks `endpoint` for its models (stopping and unloading what this element loaded before), and resolves
+   * with an engine, or with undefined if that failed or was stopped; the element shows why, and `qwen-error` tells it.
    */
   async load(): Promise<ChatEngine | undefined> {
-    const { model, mmproj, contextLength, store } = this;
-    return model ? this.loader.load({ model, mmproj, contextLength, store }) : undefined;
+    const source = this.source();
+    return source && this.loader.load(source);
+  }
+
+  private source(): EngineSource | undefined {
+    const { endpoint, apiKey, endpointModel, model, mmproj, contextLength, store } = this;
+    if (endpoint) {
+      const open: EngineSource['open'] = (_, signal) =>
+        connectEndpoint({ endpoint, apiKey, model: endpointModel, signal });
+      return { name: hostOf(endpoint), open };
+    }
+    if (!model) return undefined;
+    return {
+      name: modelName(model),
+      open: async (onProgress, signal) => {
+        // The engine is most of the code: the element shows itself before that has come.
+        const { Engine } = await import('../index.ts');
+        return Engine.load({ model, mmproj, contextLength, store, onProgress, signal });
+      },
+    };
   }
 
   /** Ends the answer under way, or else the loading. What has come of it stays. */
@@ -285,8 +343,16 @@ export class QwenChat extends LitElement {
   }
 
   protected override updated(changed: PropertyValues<this>): void {
-    if (changed.has('model') && this.model && !this.manual && !this.loader.given) void this.load();
+    if (!this.loader.given) this.followSource(changed);
     this.announcer.follow(this.talk.turns);
+  }
+
+  private followSource(changed: PropertyValues<this>): void {
+    const names = this.endpoint ? (['endpoint', 'apiKey', 'endpointModel'] as const) : (['model', 'endpoint'] as const);
+    if (!names.some((name) => changed.has(name))) return;
+    if (!this.source()) {
+      if (changed.get('endpoint')) this.loader.give(undefined); // nothing is sent to a server that was taken away
+    } else if (!this.manual) void this.load();
   }
 
   protected override render() {
@@ -403,7 +469,7 @@ export class QwenChat extends LitElement {
     if (state.kind !== 'ready') return this.loadState();
     return html`<slot name="empty">
       <p class="title">${strings.readyTitle(state.name)}</p>
-      <p class="quiet">${strings.readyHint}</p>
+      <p class="quiet">${this.engine?.host ? strings.remoteHint(this.engine.host) : strings.readyHint}</p>
     </slot>`;
   }
 
@@ -413,6 +479,7 @@ export class QwenChat extends LitElement {
       html`<button type="button" class="button ${primary ? 'primary' : ''}" @click=${() => this.load()}>${label}</button>`;
     switch (state.kind) {
       case 'loading':
+        if (this.endpoint) return html`<p class="title">${strings.connecting(state.name)}</p>`;
         return html`<qwen-load-progress .name=${state.name} .progress=${state.progress}></qwen-load-progress>`;
       case 'stopped':
         return html`<p class="title">${strings.loadingStopped}</p>
@@ -421,12 +488,12 @@ export class QwenChat extends LitElement {
       case 'failed':
         return errorBox(state.error, {
           hint: this.talk.turns.length > 0 ? strings.loadFailedHint : undefined,
-          actions: this.model ? loadButton(strings.retry) : undefined,
+          actions: this.endpoint || this.model ? loadButton(strings.retry) : undefined,
         });
       default:
-        if (this.model) {
+        if (this.endpoint || this.model) {
           return html`<p class="title">${strings.modelWaiting}</p>
-            <p class="quiet">${modelName(this.model)}</p>
+            <p class="quiet">${this.source()?.name}</p>
             ${loadButton(strings.load, true)}`;
         }
         return html`<slot name="no-model">
@@ -442,8 +509,9 @@ export class QwenChat extends LitElement {
     };
     return html`
       <div class="foot" part="foot">
-        <span class="privacy">${strings.privacy}</span>
+        <span class="privacy">${this.engine?.host ? strings.sentTo(this.engine.host) : strings.privacy}</span>
         <span class="foot-buttons">
+          ${this.endpointModels.length > 1 ? this.endpointModelChoice() : nothing}
           ${
             this.talk.turns.length > 0
               ? html`<button type="button" class="foot-button" part="new-chat" title=${strings.newChat} @click=${() => this.clear()}>
@@ -455,6 +523,16 @@ export class QwenChat extends LitElement {
         </span>
       </div>
       <div id="statistics" ?hidden=${!this.statistics}>${this.statistics ? statistics(this.figures) : nothing}</div>`;
+  }
+
+  private endpointModelChoice(): TemplateResult {
+    const choose = (event: Event) => {
+      this.endpointModel = (event.target as HTMLSelectElement).value;
+    };
+    return html`
+      <select class="foot-button" part="endpoint-model" aria-label=${strings.endpointModel} @change=${choose}>
+        ${this.endpointModels.map((name) => html`<option ?selected=${name === this.engine?.info.name}>${name}</option>`)}
+      </select>`;
   }
 
   private get askOptions() {
@@ -560,6 +638,11 @@ export class QwenChat extends LitElement {
   }
 }
 
+/** Of an address that may be none: the error that follows says so. */
+function hostOf(endpoint: string): string {
+  return URL.canParse(endpoint, location.href) ? new URL(endpoint, location.href).host : endpoint;
+}
+
 /** Browsers call every pasted picture `image.png`. */
 function named(file: File): File {
   if (file.name !== '' && file.name !== 'image.png') return file;
@@ -573,4 +656,5 @@ declare global {
   interface HTMLElementTagNameMap {
     'qwen-chat': QwenChat;
   }
+  interface GlobalEventHandlersEventMap extends QwenChatEventMap {}
 }

@@ -19,6 +19,8 @@ export const strings = {
   editing: 'Editing a message. Sending makes another branch; what followed stays in the old one.',
   cancelEditing: 'Cancel editing (Esc)',
   privacy: 'Runs on this device. Nothing you write leaves it.',
+  sentTo: (host: string) => `Answered by ${host}. What you write is sent there.`,
+  endpointModel: 'Model',
   newChat: 'New chat',
   jumpToEnd: 'Jump to the end',
 
@@ -193,6 +195,8 @@ export const strings = {
   continueLoading: 'Continue loading',
   readyTitle: (name: string) => `${name} is ready`,
   readyHint: 'It runs here, in this tab. Nothing you write leaves this device.',
+  remoteHint: (host: string) => `It runs on ${host}. What you write is sent there.`,
+  connecting: (host: string) => `Connecting to ${host}…`,
   modelFile: 'model file',
 
   // Statistics
@@ -269,7 +273,7 @@ export const errorTitles: Record<QwenErrorCode, string> = {
   'not-found': 'The file is not there',
   'http-error': 'The server refused the file',
   network: 'The connection failed',
-  cors: 'The server does not allow this page to read the file',
+  cors: 'The server does not allow this page to read from it',
   'not-a-gguf': 'This is not a GGUF model',
   'unsupported-gguf': 'This model cannot be run here',
   'corrupt-gguf': 'The model file is damaged',
@@ -277,6 +281,10 @@ export const errorTitles: Record<QwenErrorCode, string> = {
   'file-changed': 'The file has changed',
   'missing-shard': 'A part of the model is missing',
   'permission-needed': 'The browser wants leave to read the file again',
+  unauthorized: 'The server does not accept the key',
+  'model-not-found': 'The server does not have this model',
+  'endpoint-error': 'The server reported an error',
+  'no-service-worker': 'Service workers cannot be used here',
   'quota-exceeded': 'There is no room left on this device',
   'store-unavailable': 'The browser’s storage cannot be used',
   'store-corrupt': 'Stored data is damaged',

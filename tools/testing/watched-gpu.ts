@@ -7,6 +7,8 @@ export interface WatchedGpu {
   readonly liveBuffers: number;
   /** Buffers made so far, of all devices. */
   readonly madeBuffers: number;
+  /** Bind groups and pipelines made so far, of all devices. */
+  readonly madeBindings: number;
   /** Submits so far, of all devices. */
   readonly submits: number;
   /** Called after each submit of a device, with its number from 1 on. */
@@ -22,7 +24,7 @@ export interface WatchedGpu {
 /** @param gpu is not changed; its adapters and devices are, as far as they came through the watched one */
 export function watchGpu(gpu: GPU): WatchedGpu {
   const live = new Set<GPUBuffer>();
-  let [madeBuffers, submits] = [0, 0];
+  let [madeBuffers, madeBindings, submits] = [0, 0, 0];
   const devices: GPUDevice[] = [];
 
   const watchDevice = (device: GPUDevice) => {
@@ -40,6 +42,15 @@ export function watchGpu(gpu: GPU): WatchedGpu {
       };
       return buffer;
     };
+    for (const maker of ['createBindGroup', 'createComputePipeline', 'createComputePipelineAsync'] as const) {
+      const make = (device[maker] as (descriptor: unknown) => unknown).bind(device);
+      Object.assign(device, {
+        [maker]: (descriptor: unknown) => {
+          madeBindings++;
+          return make(descriptor);
+        },
+      });
+    }
     const queue = device.queue;
     queue.submit = (commands) => {
       const result = submit(commands);
@@ -68,6 +79,9 @@ export function watchGpu(gpu: GPU): WatchedGpu {
     },
     get madeBuffers() {
       return madeBuffers;
+    },
+    get madeBindings() {
+      return madeBindings;
     },
     get submits() {
       return submits;

@@ -1,0 +1,199 @@
+/**
+ * Which shapes of the kernels that matter are the fastest on a device, measured on small matrices of zeros. Unmeasured, the
+ * first of each kernel's table is taken; the measurement may only improve on that.
+ */
+import { type Gpu, Profiler, Recorder } from '../gpu/index.ts';
+import type { TensorType } from '../weights/types.ts';
+import type { KernelChoices } from './choices.ts';
+import {
+  type DeltaNetDims,
+  type DeltaNetShape,
+  deltaChannels,
+  deltaNet,
+  deltaNetShapes,
+  projectionStride,
+} from './delta-net.ts';
+import { type MatmulShape, type MatmulWidth, matmul, matmulShapes } from './matmul.ts';
+import { type MatvecShape, matvec, matvecShapes } from './matvec.ts';
+import { WeightMatrix } from './weight-matrix.ts';
+
+export interface AutotuneSettings {
+  /** Tensor type that most weights of the model have. */
+  type: TensorType;
+  deltaNet: DeltaNetDims;
+  /** Tiles in f16. */
+  f16: boolean;
+  /** No candidate is begun after this; default a second. */
+  budgetMs?: number;
+  signal?: AbortSignal;
+  /** How long a candidate takes (tests). */
+  measure?: Measure;
+  /** Milliseconds (tests). */
+  now?: () => number;
+}
+
+/** Milliseconds that one dispatch takes. */
+export type Measure = (record: (rec: Recorder) => void, candidate: Candidate) => Promise<number>;
+
+/** A kernel, and the shape it is given. */
+export interface Candidate {
+  readonly kernel: 'matvec' | 'matmul wide' | 'matmul narrow' | 'deltaNet';
+  readonly shape: MatvecShape | MatmulShape | DeltaNetShape;
+}
+
+const BUDGET_MS = 1000;
+
+/** Another shape than the table's must be faster by this factor, so that noise does not choose. */
+const WORTH_IT = 0.95;
+
+/** Of the matrix that is multiplied. */
+const [ROWS, COLUMNS] = [2048, 2048];
+const TOKENS = { wide: 128, narrow: 16 } as const satisfies Record<MatmulWidth, number>;
+
+/** The candidates of one kernel, the table's first, and what a win means. */
+interface Contest<Shape extends Candidate['shape']> {
+  readonly kernel: Candidate['kernel'];
+  readonly shapes: readonly Shape[];
+  record(rec: Recorder, shape: Shape): void;
+  adopt(choices: KernelChoices, shape: Shape): KernelChoices;
+}
+
+/**
+ * Measures until the budget is used up; kernels that were not reached keep their table's shape. The device should be one of its
+ * own, because a candidate that a driver refuses, or dies of, takes the device with it.
+ * @throws the signal's reason on abort; what the device throws when it fails, with nothing left allocated
+ */
+export async function autotune(gpu: Gpu, settings: AutotuneSettings): Promise<KernelChoices> {
+  const { budgetMs = BUDGET_MS, now = () => performance.now(), signal } = settings;
+  const end = now() + budgetMs;
+  const field = new Field(gpu, settings);
+  try {
+    const measure = settings.measure ?? field.measure;
+    let choices: KernelChoices = {};
+    const hold = async <Shape extends Candidate['shape']>(contest: Contest<Shape>): Promise<void> => {
+      const { kernel, shapes } = contest;
+      let best: { shape: Shape; ms: number } | undefined;
+      if (shapes.length < 2) return;
+      for (const shape of shapes) {
+        signal?.throwIfAborted();
+        if (now() >= end) break;
+        const ms = await measure((rec) => contest.record(rec, shape), { kernel, shape });
+        if (!best || ms < best.ms * (best.shape === shapes[0] ? WORTH_IT : 1)) best = { shape, ms };
+      }
+      if (best) choices = contest.adopt(choices, best.shape);
+    };
+    await hold(field.matvec());
+    await hold(field.matmul('wide'));
+    await hold(field.deltaNet());
+    await hold(field.matmul('narrow'));
+    return choices;
+  } finally {
+    field.dispose();
+  }
+}
+
+/** What candidates are run on. */
+class Field {
+  readonly #gpu: Gpu;
+  readonly #settings: AutotuneSettings;
+  readonly #owned: { dispose(): void }[] = [];
+  readonly #profiler: Profiler | undefined;
+  readonly #weights: WeightMatrix;
+  readonly #x;
+  readonly #y;
+  readonly #step;
+
+  constructor(gpu: Gpu, settings: AutotuneSettings) {
+    this.#gpu = gpu;
+    this.#settings = settings;
+    this.#profiler = gpu.capabilities.timestamps ? this.#own(new Profiler(gpu)) : undefined;
+    this.#weights = this.#own(WeightMatrix.allocate(gpu, 'autotune', settings.type, [ROWS, COLUMNS]));
+    this.#x = this.#buffer(TOKENS.wide * COLUMNS);
+    this.#y = this.#buffer(TOKENS.wide * ROWS);
+    this.#step = this.#buffer(8);
+  }
+
+  matvec(): Contest<MatvecShape> {
+    return {
+      kernel: 'matvec',
+      shapes: matvecShapes(this.#gpu),
+      record: (rec, shape) => matvec(rec, this.#weights, this.#x, this.#y, 1, { shape }),
+      adopt: (choices, shape) => ({ ...choices, matvec: shape }),
+    };
+  }
+
+  matmul(width: MatmulWidth): Contest<MatmulShape> {
+    const { f16 } = this.#settings;
+    return {
+      kernel: `matmul ${width}`,
+      shapes: matmulShapes(this.#gpu, width, f16),
+      record: (rec, shape) => matmul(rec, this.#weights, this.#x, this.#y, TOKENS[width], { f16, shape }),
+      adopt: (choices, shape) => ({ ...choices, matmul: { ...choices.matmul, [width]: shape } }),
+    };
+  }
+
+  deltaNet(): Contest<DeltaNetShape> {
+    const { deltaNet: dims } = this.#settings;
+    const { valueHeads, headDim } = dims;
+    const tokens = TOKENS.wide;
+    const channels = deltaChannels(dims);
+    const qkv = this.#buffer(tokens * channels);
+    const projected = this.#buffer(tokens * projectionStride(dims));
+    const gates = this.#buffer(tokens * 2 * valueHeads);
+    const o = this.#buffer(tokens * valueHeads * headDim);
+    const state = { conv: this.#buffer(3 * channels), recurrent: this.#buffer(valueHeads * headDim ** 2) };
+    return {
+      kernel: 'deltaNet',
+      shapes: deltaNetShapes(this.#gpu, dims),
+      record: (rec, shape) => deltaNet(rec, dims, { qkv, gates, projected, o }, state, tokens, { shape }),
+      adopt: (choices, shape) => ({ ...choices, deltaNet: shape }),
+    };
+  }
+
+  /** Once to compile and warm up, then as often as makes a millisecond or two, by timestamps where there are any. */
+  measure: Measure = async (record) => {
+    const gpu = this.#gpu;
+    const recorder = new Recorder(gpu);
+    record(recorder);
+    const program = await recorder.build('autotune', this.#step);
+    try {
+      const run = async (times: number): Promise<number> => {
+        const encoder = gpu.device.createCommandEncoder();
+        for (let i = 0; i < times; i++) program.encode(encoder, this.#profiler);
+        const started = performance.now();
+        gpu.device.queue.submit([encoder.finish()]);
+        if (this.#profiler) {
+          const dispatches = await this.#profiler.take();
+          return dispatches.reduce((sum, { ns }) => sum + ns / 1e6, 0) / times;
+        }
+        await gpu.device.queue.onSubmittedWorkDone();
+        return (performance.now() - started) / times;
+      };
+      await run(1);
+      const once = await run(1);
+      if (once > LONG_MS) return once;
+      const batches = [await run(BATCH), await run(BATCH)];
+      gpu.assertAlive();
+      return Math.min(...batches);
+    } finally {
+      program.dispose();
+    }
+  };
+
+  dispose(): void {
+    for (const owner of this.#owned) owner.dispose();
+  }
+
+  #buffer(floats: number) {
+    return this.#own(this.#gpu.createBuffer('autotune', 4 * floats));
+  }
+
+  #own<T extends { dispose(): void }>(owner: T): T {
+    this.#owned.push(owner);
+    return owner;
+  }
+}
+
+/** Browsers round timestamps to 0.1 ms: shorter dispatches are timed in batches. */
+const LONG_MS = 3;
+const BATCH = 16;
