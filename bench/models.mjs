@@ -27,6 +27,7 @@ const moe = { layers: 4, hidden: 2048, heads: 16, kvHeads: 2, keyHeads: 16, valu
 /** @type {Readonly<Record<string, Omit<import('../tools/fixtures/models.mjs').Recipe, 'seed' | 'words' | 'random'>>>} */
 const RECIPES = {
   '0.8b-8-layers-q4_k': { ...small, name: '8 layers of 0.8B, Q4_K', types: q4k },
+  '0.8b-8-layers-mtp-q4_k': { ...small, name: '8 layers of 0.8B and its MTP block, Q4_K', mtpLayers: 1, types: q4k },
   '0.8b-8-layers-q8_0': { ...small, name: '8 layers of 0.8B, Q8_0', types: q8 },
   '35b-a3b-4-layers-q4_k': {
     ...moe,

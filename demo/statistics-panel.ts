@@ -3,7 +3,7 @@ import { customElement, property } from 'lit/decorators.js';
 import type { EngineStats, ModelInfo } from '../src/index.ts';
 import { formatBytes, formatDuration, formatNumber, formatRate } from '../src/ui/format.ts';
 import type { AnswerFigures } from '../src/ui/qwen-chat.ts';
-import { mediaFigure } from '../src/ui/statistics.ts';
+import { draftFigure, mediaFigure } from '../src/ui/statistics.ts';
 import { PageElement } from './element.ts';
 import { strings } from './strings.ts';
 
@@ -38,7 +38,7 @@ export class StatisticsPanel extends PageElement {
         [figures.dispatches, formatNumber(stats.dispatchesPerToken)],
         [figures.readback, formatBytes(stats.readbackBytesPerToken)],
         [figures.weightBytes, formatBytes(stats.weightBytesPerToken)],
-        ...(this.figures ? mediaFigure(this.figures) : []),
+        ...(this.figures ? [...draftFigure(this.figures), ...mediaFigure(this.figures)] : []),
       ])}
       ${group(strings.sinceLoading, [
         [figures.prompt, strings.tokens(stats.promptTokens)],

@@ -1,8 +1,9 @@
 // y[t, r] = Σ_c W[r, c] · x[t, c]      written, added to y, or gated by y (lib/product.wgsl)
 //   W quantised [rows, 32·chunks], planes as in src/weights/quant-layout.ts; `load_weights` is the module of its type
 //   x [T, 32·chunks] f32 · y [T, row_stride] f32, of which this dispatch writes columns row_offset … row_offset + rows
-//   workgroup: ROWS rows for one t; lanes stride over chunks of 32 columns, so that x is loaded once for all rows
-//   grid: (⌈rows / ROWS⌉ folded over x and y, T)
+//   workgroup: ROWS rows for TOKENS t; lanes stride over chunks of 32 columns, so that x is loaded once for all rows, and
+//   each weight once for all t. A token's sums are the same, in the same order, however many there are.
+//   grid: (⌈rows / ROWS⌉ folded over x and y, T / TOKENS); with experts TOKENS is 1
 //   params.norms: x is normed on the way, x · norm / sqrt(mean_c(x²) + eps); the root, one factor for all of a row, comes last
 //   params.swiglu: W has rows of gates, then as many of ups; y[t, r] = silu(gate row r · x) · (up row r · x), so a workgroup
 //   makes ROWS / 2 rows of y
@@ -15,7 +16,7 @@ import package::lib::activations::sigmoid;
 import package::lib::product::{activations, params, products, store};
 import package::lib::step::halted;
 import package::lib::weights::load_weights;
-import constants::{LANES, ROWS, TOP_K};
+import constants::{LANES, ROWS, TOKENS, TOP_K};
 @if(subgroups) enable subgroups;
 
 @if(experts) @group(1) @binding(7) var<storage, read> slots: array<u32>;
@@ -23,8 +24,10 @@ import constants::{LANES, ROWS, TOP_K};
 @if(mixed) @group(1) @binding(9) var<storage, read> expert_outputs: array<f32>;
 @if(mixed) @group(1) @binding(10) var<storage, read> mixture: array<f32>;
 
-// Every lane's share of every row, and of the sum of squares: [LANES, ROWS + 1].
-@if(!subgroups) var<workgroup> shares: array<f32, LANES * (ROWS + 1)>;
+// Every lane's share of every sum, and of the sums of squares: [LANES, SHARES].
+const SUMS = ROWS * TOKENS;
+const SHARES = SUMS + TOKENS;
+@if(!subgroups) var<workgroup> shares: array<f32, LANES * SHARES>;
 
 // What becomes of one row's sum (with swiglu: of the gate's and the up's).
 fn finish(t: u32, row: u32, sum: f32, up: f32) {
@@ -58,35 +61,37 @@ fn main(
   let parts = 1u + params.swiglu;
   let outputs = u32(ROWS) / parts;
   let first = (group.x + group.y * groups.x) * outputs;
-  let t = group.z;
+  let first_token = group.z * u32(TOKENS);
   if (first >= params.rows) {
     return;
   }
   var w_base = 0u;
-  var x_chunk = t * params.chunks;
+  var x_chunk = first_token * params.chunks;
   @if(experts) {
-    let slot = slots[t] - params.first_slot;
+    let slot = slots[first_token] - params.first_slot;
     if (slot >= params.slot_count) {
       return; // held by another buffer, whose dispatch writes this pair, or by none in this wave
     }
     w_base = slot * params.rows * parts;
-    x_chunk = (t / params.x_share) * params.chunks;
+    x_chunk = (first_token / params.x_share) * params.chunks;
   }
   let w_row = w_base + first;
   let last = w_base + min(first + outputs, params.rows) - 1u;
 
-  var sum: array<f32, ROWS>;
-  @if(normed) var square = vec4f(0.0);
+  var sum: array<f32, SUMS>;
+  @if(normed) var square: array<vec4f, TOKENS>;
   for (var c = lane; c < params.chunks; c += u32(LANES)) {
-    var xs: array<vec4f, 8>;
-    for (var i = 0u; i < 8u; i++) {
-      xs[i] = activations[(x_chunk + c) * 8u + i];
-    }
-    @if(normed) {
-      if (params.norms != 0u) {
-        for (var i = 0u; i < 8u; i++) {
-          square = fma(xs[i], xs[i], square);
-          xs[i] *= norm[c * 8u + i];
+    var xs: array<vec4f, 8 * TOKENS>;
+    for (var j = 0u; j < u32(TOKENS); j++) {
+      for (var i = 0u; i < 8u; i++) {
+        xs[8u * j + i] = activations[(x_chunk + j * params.chunks + c) * 8u + i];
+      }
+      @if(normed) {
+        if (params.norms != 0u) {
+          for (var i = 0u; i < 8u; i++) {
+            square[j] = fma(xs[8u * j + i], xs[8u * j + i], square[j]);
+            xs[8u * j + i] *= norm[c * 8u + i];
+          }
         }
       }
     }
@@ -95,48 +100,59 @@ fn main(
       let is_up = r >= outputs;
       let row = min(w_row + r - select(0u, outputs, is_up), last) + select(0u, params.rows, is_up);
       let w = load_weights(row * params.chunks + c);
-      var dots = w[0] * xs[0];
-      for (var i = 1u; i < 8u; i++) {
-        dots = fma(w[i], xs[i], dots);
+      for (var j = 0u; j < u32(TOKENS); j++) {
+        var dots = w[0] * xs[8u * j];
+        for (var i = 1u; i < 8u; i++) {
+          dots = fma(w[i], xs[8u * j + i], dots);
+        }
+        sum[j * u32(ROWS) + r] += dot(dots, vec4f(1.0));
       }
-      sum[r] += dot(dots, vec4f(1.0));
     }
   }
   var scale = 1.0;
   @if(subgroups) {
-    @if(normed) {
-      scale = norm_scale(subgroupAdd(dot(square, vec4f(1.0))));
-    }
-    for (var r = 0u; r < u32(ROWS); r++) {
-      sum[r] = scale * subgroupAdd(sum[r]);
-    }
-    for (var r = 0u; r < u32(ROWS); r++) {
-      if (lane == 0u && r < outputs && first + r < params.rows) {
-        finish(t, first + r, sum[r], sum[(r + u32(ROWS / 2)) % u32(ROWS)]);
+    for (var j = 0u; j < u32(TOKENS); j++) {
+      let at = j * u32(ROWS);
+      @if(normed) {
+        scale = norm_scale(subgroupAdd(dot(square[j], vec4f(1.0))));
+      }
+      for (var r = 0u; r < u32(ROWS); r++) {
+        sum[at + r] = scale * subgroupAdd(sum[at + r]);
+      }
+      for (var r = 0u; r < u32(ROWS); r++) {
+        if (lane == 0u && r < outputs && first + r < params.rows) {
+          finish(first_token + j, first + r, sum[at + r], sum[at + (r + u32(ROWS / 2)) % u32(ROWS)]);
+        }
       }
     }
   }
   @if(!subgroups) {
-    // One barrier for all rows: then a lane adds up a row.
-    for (var r = 0u; r < u32(ROWS); r++) {
-      shares[lane * u32(ROWS + 1) + r] = sum[r];
+    // One barrier for all sums: then a lane adds up a row of one token.
+    for (var s = 0u; s < u32(SUMS); s++) {
+      shares[lane * u32(SHARES) + s] = sum[s];
     }
     @if(normed) {
-      shares[lane * u32(ROWS + 1) + u32(ROWS)] = dot(square, vec4f(1.0));
+      for (var j = 0u; j < u32(TOKENS); j++) {
+        shares[lane * u32(SHARES) + u32(SUMS) + j] = dot(square[j], vec4f(1.0));
+      }
     }
     workgroupBarrier();
     let up_at = select(0u, outputs, params.swiglu != 0u);
-    for (var r = lane; r < min(outputs, params.rows - first); r += u32(LANES)) {
+    let rows = min(outputs, params.rows - first);
+    for (var s = lane; s < rows * u32(TOKENS); s += u32(LANES)) {
+      let j = s / rows;
+      let r = s % rows;
       // One loop for all that a row needs: software adapters unroll it, and take long over every copy.
       var totals = vec3f(0.0);
       for (var i = 0u; i < u32(LANES); i++) {
-        let at = i * u32(ROWS + 1);
-        totals += vec3f(shares[at + r], shares[at + up_at + r], shares[at + u32(ROWS)]);
+        let at = i * u32(SHARES);
+        let row_at = at + j * u32(ROWS) + r;
+        totals += vec3f(shares[row_at], shares[row_at + up_at], shares[at + u32(SUMS) + j]);
       }
       @if(normed) {
         scale = norm_scale(totals.z);
       }
-      finish(t, first + r, scale * totals.x, scale * totals.y);
+      finish(first_token + j, first + r, scale * totals.x, scale * totals.y);
     }
   }
 }

@@ -62,7 +62,7 @@ const EXPERT_MODELS = [
   {
     title: 'the trained model',
     names: TRAINED,
-    counts: { layers: 8, experts: 16, topK: 4 },
+    counts: { layers: 9, experts: 16, topK: 4 }, // with its MTP block
     parts: { 'every expert': 16, 'half of them': 8, 'a quarter, the fewest': 4 },
     chat: { text: CHAT, answer: 24 },
   },

@@ -128,7 +128,7 @@ export class MtpDrafter {
 
   #pass(i: number, tokens: number): Pass {
     return {
-      rec: new Recorder(this.#gpu),
+      rec: new Recorder(this.#gpu, true),
       config: this.#model.config,
       scratch: this.#scratch,
       input: { tokens: i === 0 ? this.#tokens : this.proposed[i - 1], rope: this.#ropes[i] },

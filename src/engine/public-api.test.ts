@@ -25,6 +25,7 @@ describe.each(Object.entries(MODELS))('Engine on a given GPU with %s', (name, fi
       store: 'none',
       precision: 'f32',
       contextLength: 512,
+      autotune: name === 'dense-k',
       onProgress: (report) => progress.push(report),
     });
   });
@@ -39,6 +40,7 @@ describe.each(Object.entries(MODELS))('Engine on a given GPU with %s', (name, fi
     expect(last.totalBytes).toBeGreaterThan(1e6);
     expect(last.networkBytes).toBe(0);
     expect(engine.info).toMatchObject({ contextLength: 512, vocabularySize: 757, precision: 'f32' });
+    expect(engine.info.kernels?.from).toBe(name === 'dense-k' ? 'measured' : 'table');
   });
 
   test('greedy completions of prompt ids are the reference’s', async () => {

@@ -535,7 +535,7 @@ export class StepRunner {
 
   #record(tokens: number, choice: Choice): Pass {
     const verifies = choice === 'first' || choice === 'all';
-    const pass = { ...this.#pass(tokens), kept: verifies ? tokens : 1 };
+    const pass = { ...this.#pass(tokens, verifies), kept: verifies ? tokens : 1 };
     const x = decoder(pass, this.#model, this.state);
     if (choice === 'none') return pass;
     const [first, count] = verifies ? [0, tokens] : [tokens - 1, 1];
@@ -589,8 +589,8 @@ export class StepRunner {
     return { config: this.#model.config, scratch: this.#scratch, input: this.#input, f16: this.#f16 };
   }
 
-  #pass(tokens: number): Pass {
-    return { ...this.#base, rec: new Recorder(this.#gpu), tokens };
+  #pass(tokens: number, often = false): Pass {
+    return { ...this.#base, rec: new Recorder(this.#gpu, often), tokens };
   }
 
   #writePenalties({ ids, scale, shift }: PenaltyList): void {

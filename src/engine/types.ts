@@ -161,6 +161,8 @@ export interface ModelInfo {
   /** `<vendor> <architecture> <device>` as far as the browser tells. */
   adapter: string;
   precision: 'f32' | 'f16';
+  /** How the shapes of its kernels were chosen, and which; those that are not named come from the kernels' tables. */
+  kernels?: KernelInfo;
   /** Most tokens that are drafted ahead by the model's MTP block; 0 or absent: none. */
   draftTokens?: number;
   /** What it takes of the GPU's memory. */

@@ -44,7 +44,14 @@ export class Recorder {
   readonly #dispatches: Recorded[] = [];
   readonly #marks = new Map<string, number>();
 
-  constructor(readonly gpu: Gpu) {}
+  /**
+   * @param often the program will run many times, as for every token of an answer: then kernels are worth compiling that a
+   *   program for one prompt is not
+   */
+  constructor(
+    readonly gpu: Gpu,
+    readonly often = false,
+  ) {}
 
   get dispatchCount(): number {
     return this.#dispatches.length;

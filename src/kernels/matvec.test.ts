@@ -55,6 +55,19 @@ describe.each(subgroupVariants)('matvec $title', ({ without }) => {
     },
   );
 
+  test.each([2, 3, 4])('%i rows of x at once give the bits of each alone', async (tokens) => {
+    const [rows, columns] = [37, 512];
+    const { matrix } = await randomMatrix(gpu, 'F16', [rows, columns], 3);
+    const x = gpu.upload('x', randomNormal(7, tokens * columns));
+    const [together, apart] = ['together', 'apart'].map((label) => gpu.createBuffer(label, tokens * rows * 4));
+    const step = { position: 0, tokens };
+    await run(gpu, (rec) => matvec(rec, matrix, x, together, tokens), { ...step, often: true });
+    await run(gpu, (rec) => matvec(rec, matrix, x, apart, tokens), step);
+    const [ours, theirs] = [await gpu.read(together), await gpu.read(apart)].map((bytes) => new Uint32Array(bytes));
+    expect(ours).toEqual(theirs);
+    for (const owner of [matrix, x, together, apart]) owner.dispose();
+  });
+
   test.each(types)('%s: written in pieces, every weight is exactly the float32 of the reference', async (type) => {
     // Odd numbers of blocks a row and of rows, so that the last group of blocks is not whole.
     const rows = 13;

@@ -40,6 +40,9 @@ export interface MatvecOptions extends ProductOptions, MatvecFusions {
   shape?: MatvecShape;
 }
 
+/** Rows of x that a program which runs often multiplies together, reading each weight once: a variant for each number of them. */
+const MOST_TOGETHER = 4;
+
 /** One x row per routed pair (token, choice), and the slot of the expert it goes to. */
 export interface Routed {
   /** `[pairs]` u32: slot of each pair's expert. */
@@ -59,15 +62,22 @@ export function matvecShapes(gpu: Gpu): readonly MatvecShape[] {
   return width >= 16 ? [...[4, 2, 8].map((rows) => ({ lanes: width, rows })), { lanes: 2 * width, rows: 4 }] : sums;
 }
 
-/** The shape as chosen for the device. */
-export function matvecShape(gpu: Gpu): MatvecShape {
-  return choicesOf(gpu).matvec ?? matvecShapes(gpu)[0];
+/**
+ * The shape as chosen for the device. How many lanes share a row decides the order of its sum, so that is the same for any
+ * number of tokens.
+ * @param tokens multiplied together: on software adapters, where all is unrolled and compiling takes the longer the more sums
+ *   there are, with fewer rows
+ */
+export function matvecShape(gpu: Gpu, tokens = 1): MatvecShape {
+  const shape = choicesOf(gpu).matvec ?? matvecShapes(gpu)[0];
+  if (tokens === 1 || !isSoftware(gpu)) return shape;
+  return { ...shape, rows: Math.max(2, shape.rows / 2 ** Math.ceil(Math.log2(tokens))) };
 }
 
 /**
  * Whether products should norm their input, rather than a dispatch before them. Reading the norm's weights for every few rows
- * costs a GPU's caches little and saves a dispatch that keeps one workgroup busy; on a processor it made a Q4_K product 15 to 25 %
- * slower (25 November 2026, lavapipe).
+ * should cost a GPU's caches little (reasoned, not measured) and saves a dispatch that keeps one workgroup busy; on a processor it
+ * made products a quarter slower (25 November 2026, lavapipe).
  */
 export function normsInProducts(gpu: Gpu): boolean {
   return !isSoftware(gpu);
@@ -89,7 +99,8 @@ function boundBuffers(
 }
 
 /**
- * `y[t] = W · x[t]` for a few rows of x: the product of decoding, bound by the bytes of W.
+ * `y[t] = W · x[t]` for a few rows of x: the product of decoding, bound by the bytes of W. Each row's bits are the same,
+ * however many there are.
  * @param x `[tokens, columns]` f32
  * @param y `[tokens, rows]` f32; half the rows with `swiglu`
  */
@@ -99,10 +110,12 @@ export function matvec(
   x: Bindable,
   y: Bindable,
   tokens: number,
-  { norm, swiglu, mixture, shape = matvecShape(rec.gpu), ...options }: MatvecOptions = {},
+  { norm, swiglu, mixture, shape: wanted, ...options }: MatvecOptions = {},
 ): void {
   const outputs = swiglu ? w.rows / 2 : w.rows;
-  const spec = variant(rec.gpu, w, shape, { mixture, experts: false, norm });
+  const together = rec.often && tokens <= MOST_TOGETHER ? tokens : 1;
+  const shape = wanted ?? matvecShape(rec.gpu, together);
+  const spec = variant(rec.gpu, w, shape, { mixture, experts: false, norm, tokens: together });
   for (const part of w.parts) {
     const params = productParams(w, part, { stride: outputs, ...options, tokens, norm, swiglu });
     const rows = swiglu ? outputs : part.count;
@@ -110,7 +123,7 @@ export function matvec(
       spec,
       { ...w.bindings(part), activations: x, products: y, ...normBinding(spec, norm, x), ...mixtureBindings(mixture) },
       { ...params, rows },
-      foldGrid(rec.gpu, Math.ceil(rows / outputsOf(shape, swiglu)), tokens),
+      foldGrid(rec.gpu, Math.ceil(rows / outputsOf(shape, swiglu)), tokens / together),
       { weights: w.label, weightBytes: (w.bytes * part.count) / w.rows },
     );
   }
@@ -129,7 +142,7 @@ export function expertMatvec(
   { slots, pairs, xShare }: Routed,
   { norm, swiglu, gated, shape = matvecShape(rec.gpu) }: Omit<MatvecOptions, 'mixture'> = {},
 ): void {
-  const spec = variant(rec.gpu, w, shape, { mixture: undefined, experts: true, norm });
+  const spec = variant(rec.gpu, w, shape, { mixture: undefined, experts: true, norm, tokens: 1 });
   const rows = swiglu ? w.rows / 2 : w.rows;
   for (const part of w.parts) {
     rec.dispatch(
@@ -159,7 +172,11 @@ function variant(
   gpu: Gpu,
   w: WeightMatrix,
   { lanes, rows }: MatvecShape,
-  { norm, ...others }: { norm: InputNorm | undefined; mixture: Mixture | undefined; experts: boolean },
+  {
+    norm,
+    tokens,
+    ...others
+  }: { norm: InputNorm | undefined; mixture: Mixture | undefined; experts: boolean; tokens: number },
 ): ShaderVariant {
   const { subgroups, subgroupMinSize } = gpu.capabilities;
   const mixed = others.mixture !== undefined;
@@ -170,6 +187,6 @@ function variant(
     name: 'matvec',
     ...w.variant,
     conditions: { subgroups: subgroups && lanes <= subgroupMinSize, experts: others.experts, normed, mixed },
-    constants: { LANES: lanes, ROWS: rows, TOP_K: others.mixture?.topK ?? 0 },
+    constants: { LANES: lanes, ROWS: rows, TOKENS: tokens, TOP_K: others.mixture?.topK ?? 0 },
   };
 }

@@ -44,6 +44,8 @@ export function figuresOf(
   media: MediaSum,
 ): AnswerFigures {
   const mediaRead = Math.min(media.pictures, (after?.visionRuns ?? 0) - (before?.visionRuns ?? 0));
+  const since = (count: 'reusedTokens' | 'draftedTokens' | 'acceptedTokens') =>
+    (after?.[count] ?? 0) - (before?.[count] ?? 0);
   const completionTokens = usage?.completion_tokens ?? (after?.completionTokens ?? 0) - (before?.completionTokens ?? 0);
   return {
     decodeTokensPerSecond:
@@ -52,8 +54,10 @@ export function figuresOf(
     prefillTokensPerSecond: after?.prefillTokensPerSecond ?? 0,
     timeToFirstTokenMs: after?.timeToFirstTokenMs || firstTokenMs,
     promptTokens: usage?.prompt_tokens ?? (after?.promptTokens ?? 0) - (before?.promptTokens ?? 0),
-    reusedTokens: (after?.reusedTokens ?? 0) - (before?.reusedTokens ?? 0),
+    reusedTokens: since('reusedTokens'),
     completionTokens,
+    draftedTokens: since('draftedTokens'),
+    acceptedTokens: since('acceptedTokens'),
     mediaTokens: media.tokens,
     mediaRead,
     mediaRemembered: media.pictures - mediaRead,

@@ -18,12 +18,24 @@ export function statistics(
     [strings.promptTokens, strings.tokens(figures.promptTokens)],
     [strings.reusedTokens, strings.tokens(figures.reusedTokens)],
     [strings.completionTokens, strings.tokens(figures.completionTokens)],
+    ...draftFigure(figures),
     ...mediaFigure(figures),
   ];
   return html`
     <dl class="statistics" part="statistics" aria-label=${label}>
       ${rows.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}
     </dl>`;
+}
+
+/** How many drafts were right, and what that spared: every right one a pass. Nothing where none were made. */
+export function draftFigure({
+  draftedTokens,
+  acceptedTokens,
+  completionTokens,
+}: AnswerFigures): Array<[string, string]> {
+  if (draftedTokens === 0) return [];
+  const passes = Math.max(1, completionTokens - acceptedTokens);
+  return [[strings.drafts, strings.draftsRight(draftedTokens, acceptedTokens, completionTokens / passes)]];
 }
 
 /** What the prompt's pictures took, and whether the model had seen them before; nothing without any. */

@@ -13,6 +13,8 @@ const figures = {
   promptTokens: 12,
   reusedTokens: 8,
   completionTokens: 5,
+  draftedTokens: 3,
+  acceptedTokens: 2,
   mediaTokens: 0,
   mediaRead: 0,
   mediaRemembered: 0,

@@ -225,6 +225,8 @@ function readFigures(value: unknown, at: string): AnswerFigures {
     promptTokens: figure('promptTokens'),
     reusedTokens: figure('reusedTokens'),
     completionTokens: figure('completionTokens'),
+    draftedTokens: figure('draftedTokens'),
+    acceptedTokens: figure('acceptedTokens'),
     mediaTokens: figure('mediaTokens'),
     mediaRead: figure('mediaRead'),
     mediaRemembered: figure('mediaRemembered'),

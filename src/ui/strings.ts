@@ -210,6 +210,9 @@ export const strings = {
   promptTokens: 'Prompt',
   reusedTokens: 'Reused of it',
   completionTokens: 'Answer',
+  drafts: 'Drafted ahead',
+  draftsRight: (drafted: number, accepted: number, tokensPerPass: number) =>
+    `${Math.round((100 * accepted) / drafted)} % of ${formatNumber(drafted)} right, ${tokensPerPass.toFixed(1)} tokens a pass`,
   media: 'Pictures',
   mediaRead: (anew: number, remembered: number) => {
     if (anew === 0) return 'from memory';

@@ -68,6 +68,9 @@ export interface AnswerFigures {
   readonly promptTokens: number;
   readonly reusedTokens: number;
   readonly completionTokens: number;
+  /** Tokens that the engine drafted ahead, and those of them that were right. */
+  readonly draftedTokens: number;
+  readonly acceptedTokens: number;
   /**
    * Pictures and videos of the prompt: what they take of it, how many the model looked at, and how many it remembered. Of
    * a video two frames at a time are one picture.

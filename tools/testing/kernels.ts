@@ -30,10 +30,13 @@ export const subgroupVariants: readonly { title: string; without: Without }[] = 
 export async function run(
   gpu: Gpu,
   record: (rec: Recorder) => void,
-  { position, tokens, state = 0 }: { position: number; tokens: number; state?: number } = { position: 0, tokens: 1 },
+  { position, tokens, state = 0, often }: { position: number; tokens: number; state?: number; often?: boolean } = {
+    position: 0,
+    tokens: 1,
+  },
 ): Promise<void> {
   const stepBuffer = gpu.upload('step', new Uint32Array([position, tokens, 0, state]));
-  const recorder = new Recorder(gpu);
+  const recorder = new Recorder(gpu, often);
   record(recorder);
   const program = await recorder.build('test', stepBuffer);
   const encoder = gpu.device.createCommandEncoder();
