@@ -1,5 +1,7 @@
 import { defineConfig, type UserConfig } from 'vite';
-import { shipModels } from './tools/ship-model.ts';
+import { builtFiles } from './tools/built-files.ts';
+import { contentSecurityPolicy } from './tools/content-security-policy.ts';
+import { shipFiles } from './tools/ship-files.ts';
 import {
   copyBuiltWorkers,
   grammarLibrary,
@@ -10,29 +12,66 @@ import {
 
 /**
  * `vite` alone serves the demo from source. `tools/build.mjs` builds in steps: `--mode worker-NAME` for each file
- * in workers/, `--mode library`, `--mode service-worker`, and `--mode demo`, which takes the workers from the library.
+ * in workers/, `--mode library`, `--mode service-worker`, `--mode demo`, which takes the workers from the library, and
+ * `--mode page-service-worker`, which lists what the page is made of.
  */
-export default defineConfig(({ mode }): UserConfig => {
+export default defineConfig(async ({ mode }): Promise<UserConfig> => {
   if (mode === 'library') return library({ index: 'src/index.ts', 'qwen-chat': 'src/ui/qwen-chat.ts' });
   if (mode === 'service-worker') return serviceWorker();
   if (mode.startsWith('worker-')) {
     const name = mode.slice('worker-'.length);
     return library({ [name]: `workers/${name}.ts` });
   }
+  if (mode === 'page-service-worker') return pageServiceWorker();
   return {
     base: './',
     plugins: [
       stripShaders(),
       grammarLibrary(),
       copyBuiltWorkers('dist/lib'),
-      shipModels(['tiny.gguf', 'tiny-mmproj.gguf']),
+      shipFiles(SHIPPED),
+      contentSecurityPolicy(),
     ],
-    build: { outDir: 'dist/demo', target: TARGET },
+    build: { outDir: PAGE, target: TARGET },
   };
 });
 
+const PAGE = 'dist/demo';
+
+/** Files that the page refers to by their names. */
+const SHIPPED = {
+  'preview-page.html': 'src/ui/preview-page.html',
+  ...Object.fromEntries(
+    [
+      'models/tiny.gguf',
+      'models/tiny-mmproj.gguf',
+      'manifest.webmanifest',
+      'icons/icon.svg',
+      'icons/icon-192.png',
+      'icons/icon-512.png',
+      'icons/maskable-512.png',
+      'icons/apple-touch-icon.png',
+    ].map((path) => [path, `demo/${path}`]),
+  ),
+};
+
 /** Every browser with WebGPU has these; Safari 26 came last. */
 const TARGET = ['chrome113', 'firefox141', 'safari26'];
+
+/** One script that is no module, so that every browser takes it. */
+async function pageServiceWorker(): Promise<UserConfig> {
+  return {
+    publicDir: false,
+    define: { __BUILD__: JSON.stringify(await builtFiles(PAGE)) },
+    build: {
+      outDir: PAGE,
+      emptyOutDir: false,
+      target: TARGET,
+      lib: { entry: 'demo/offline/service-worker.ts', formats: ['iife'], name: 'serviceWorker' },
+      rolldownOptions: { output: { entryFileNames: 'service-worker.js' } },
+    },
+  };
+}
 
 function library(entries: Record<string, string>): UserConfig {
   const name = Object.keys(entries)[0];

@@ -37,7 +37,7 @@ projects.push({
   test: {
     name: 'node',
     server: IN_NODE,
-    include: ['src/**/*.test.ts', 'tools/**/*.test.ts'],
+    include: ['{src,demo,tools}/**/*.test.ts'],
     exclude: [GPU_TESTS, BROWSER_TESTS],
     testTimeout: 60_000,
   },

@@ -1,4 +1,3 @@
-import './page.css';
 import { applyTheme, readSettings } from './settings.ts';
 import './page.ts';
 

@@ -29,7 +29,7 @@ export class ModelPanel extends PageElement {
 
   protected override render() {
     return html`
-      <section>
+      <section class="lines">
         <div class="row">
           <div class="row-text">
             <h3>${strings.tinyModel}</h3>
@@ -39,13 +39,13 @@ export class ModelPanel extends PageElement {
           <button class="button" @click=${() => this.choose({ model: embeddedModel.url, tower: embeddedModel.tower })}>${strings.load}</button>
         </div>
       </section>
-      <section>
+      <section class="lines">
         <h3>${strings.fromAddress}</h3>
         ${this.addressForm('')}
         <p class="quiet">${strings.addressHint}</p>
         ${this.recent()}
       </section>
-      <section>
+      <section class="lines">
         <h3>${strings.fromFiles}</h3>
         <div class="row">
           <label class="button file">${strings.chooseFiles}
@@ -55,7 +55,7 @@ export class ModelPanel extends PageElement {
         ${this.notice ? html`<p class="notice" role="alert">${this.notice}</p>` : nothing}
         ${this.pickedEarlier()}
       </section>
-      <section>
+      <section class="lines">
         <h3>${strings.published}</h3>
         <p class="quiet">${strings.publishedHint}</p>
         ${this.device?.software ? html`<p class="notice">${strings.softwareGpu}</p>` : nothing}

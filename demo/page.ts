@@ -6,23 +6,28 @@ import { icons } from '../src/ui/icons.ts';
 import { percentResident } from '../src/ui/map-cells.ts';
 import { expertsToCome } from '../src/ui/map-watch.ts';
 import type { AnswerFigures, ExpertMapEvents, QwenChat, QwenChatEvents } from '../src/ui/qwen-chat.ts';
-import { isTower } from '../src/weights/tower-name.ts';
 import { type Choice, fromFiles } from './choice.ts';
 import '../src/ui/qwen-chat.ts';
-import previewPage from '../src/ui/preview-page.html?url';
+import './conversations/files-panel.ts';
+import { ConversationKeeper } from './conversations/keeper.ts';
 import { type Device, examineDevice } from './device.ts';
 import { PageElement } from './element.ts';
 import { fileName } from './file-name.ts';
 import './model-panel.ts';
 import { embeddedModel } from './models.ts';
+import { Updates } from './offline/updates.ts';
 import { pageIcons } from './page-icons.ts';
-import { applyTheme, readSettings, rememberAddress, rememberTower, type Settings, saveSettings } from './settings.ts';
+import { applyTheme, readSettings, rememberAddress, rememberTower, samplingOf } from './settings.ts';
+import './settings-panel.ts';
+import type { Panel } from './sidebar.ts';
+import './sidebar.ts';
 import './statistics-panel.ts';
 import './storage-panel.ts';
+import { StoredWorks } from './stored-work.ts';
 import { strings } from './strings.ts';
+import type { OwnerState } from './tabs/messages.ts';
+import { SharedGpu } from './tabs/shared-gpu.ts';
 import { tools } from './tools.ts';
-
-type Panel = 'menu' | 'models' | 'storage';
 
 /** Narrower than this, the left column is a drawer. The style sheet knows the same width. */
 const narrow = matchMedia('(width < 52rem)');
@@ -48,12 +53,29 @@ export class DemoPage extends PageElement {
   @state() private answering = false;
   @state() private panel?: Panel;
   @state() private statistics = false;
-  @state() private toolsAllowed = readSettings().tools;
-  @state() private theme: Settings['theme'] = readSettings().theme;
+  @state() private settings = readSettings();
   @state() private dropping = false;
   @query('qwen-chat') private readonly chat?: QwenChat;
   @query('dialog') private readonly dialog?: HTMLDialogElement;
 
+  private readonly keeper = new ConversationKeeper(
+    this,
+    () => this.chat,
+    () => this.modelName,
+  );
+  private readonly works = new StoredWorks(this, () => this.lookAround());
+  private readonly updates = new Updates(this);
+  private readonly gpu = new SharedGpu(this, {
+    granted: () => this.loadHere(this.wanted),
+    elsewhere: (state) => this.seeOtherTab(state),
+    release: () => this.unload(),
+    engine: () => this.ready,
+    state: () => ({ model: this.modelUrl || this.modelName, name: this.modelName, info: this.ready?.info }),
+  });
+  /** What is to be loaded as soon as this tab has the GPU. */
+  private wanted: Choice = { model: embeddedModel.url, tower: embeddedModel.tower };
+  /** Answers come from the tab that has the GPU. */
+  @state() private viaOtherTab = false;
   private readonly parameters = new URLSearchParams(location.search);
   private figuresTimer?: ReturnType<typeof setInterval>;
 
@@ -77,7 +99,7 @@ export class DemoPage extends PageElement {
   protected override render() {
     const webgpu = this.device?.webgpu ?? 'ok';
     return html`
-      ${narrow.matches ? nothing : html`<aside class="sidebar" aria-label=${strings.menu}>${this.sidebar()}</aside>`}
+      ${narrow.matches ? nothing : html`<aside aria-label=${strings.menu}>${this.sidebar()}</aside>`}
       <main>
         <header class="status">
           ${
@@ -89,7 +111,14 @@ export class DemoPage extends PageElement {
           <h1 class="hidden-but-spoken">${strings.title}</h1>
           <button class="status-line" title=${strings.showStatistics} aria-expanded=${this.statistics} aria-controls="statistics-panel"
             @click=${this.toggleStatistics}>${this.statusLine()}${icons.chevron}</button>
+          ${
+            narrow.matches
+              ? html`<button class="icon-button end" title=${strings.newChat} aria-label=${strings.newChat} @click=${this.newChat}>
+                  ${icons.plus}</button>`
+              : nothing
+          }
         </header>
+        <div class="banners">${this.keepingProblem()}${this.newerVersion()}${this.otherTabNote()}</div>
         <div id="statistics-panel" class="panel" ?hidden=${!this.statistics && !this.arriving} role="region"
           aria-label=${this.statistics ? strings.statistics : strings.arriving} tabindex="0">
           ${
@@ -108,11 +137,13 @@ export class DemoPage extends PageElement {
   }
 
   private conversation(): TemplateResult {
-    const context = Number(this.parameters.get('context'));
+    const { settings } = this;
+    const context = Number(this.parameters.get('context')) || settings.contextLength;
     return html`
-      <qwen-chat manual .previewPage=${previewPage} .tools=${this.toolsAllowed ? tools : []} .contextLength=${context > 0 ? context : undefined}
+      <qwen-chat manual preview-page="./preview-page.html" .tools=${settings.tools ? tools : []} .contextLength=${context}
+        .thinking=${settings.thinking} .system=${settings.system} .sampling=${samplingOf(settings)} .sendKey=${settings.sendKey}
         @qwen-load-progress=${this.onProgress} @qwen-ready=${this.onReady} @qwen-error=${this.onError}
-        @qwen-message=${this.onMessage}>
+        @qwen-message=${this.onMessage} @qwen-conversation-change=${this.onConversation}>
         ${
           this.model === embeddedModel.url
             ? html`<div slot="empty" class="welcome">
@@ -126,12 +157,28 @@ export class DemoPage extends PageElement {
               </div>`
             : nothing
         }
-        <div slot="no-model" class="welcome">
-          <h2>${strings.title}</h2>
-          <p class="quiet">${strings.noModelHint}</p>
-          <button class="button primary" @click=${() => this.open('models')}>${strings.chooseModel}</button>
-        </div>
+        <div slot="no-model" class="welcome">${this.gpu.other ? this.otherTab(this.gpu.other) : this.noModel()}</div>
       </qwen-chat>`;
+  }
+
+  private noModel(): TemplateResult {
+    return html`
+      <h2>${strings.title}</h2>
+      <p class="quiet">${strings.noModelHint}</p>
+      <button class="button primary" @click=${() => this.open('models')}>${strings.chooseModel}</button>`;
+  }
+
+  /** Another tab has the GPU, and its model is not used here (yet). */
+  private otherTab({ name, info }: OwnerState): TemplateResult {
+    const here = () => this.load(this.wanted);
+    if (this.status.kind === 'loading') return html`<p class="quiet">${strings.takingOver}</p>`;
+    return html`
+      <h2>${info ? strings.otherTabHas(name) : strings.otherTabLoads(name)}</h2>
+      <p class="quiet">${strings.otherTabHint}</p>
+      <div class="row">
+        ${info ? html`<button class="button primary" @click=${() => this.askOtherTab()}>${strings.askOtherTab}</button>` : nothing}
+        <button class="button" @click=${here}>${strings.loadHere}</button>
+      </div>`;
   }
 
   /** Kept while the panel is closed, for what it has counted; unseen, it does not look at the engine. */
@@ -152,59 +199,32 @@ export class DemoPage extends PageElement {
   }
 
   private sidebar(): TemplateResult {
-    const themes = Object.entries(strings.themes) as Array<[Settings['theme'], string]>;
-    const bytes = this.stored.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
-    const embedded = new URL(embeddedModel.url, document.baseURI).href;
-    const whole = this.stored.filter(
-      ({ size, storedBytes, url }, i, all) =>
-        storedBytes >= size &&
-        url !== embedded &&
-        !laterShard(url) &&
-        !isTower(fileName(url)) &&
-        all.findIndex((other) => other.url === url) === i,
-    );
-    return html`
-      <p class="brand">${strings.title}</p>
-      <button class="side-button" @click=${this.newChat}>${icons.plus}<span>${strings.newChat}</span></button>
-      <nav aria-label=${strings.models}>
-        ${whole.length > 0 ? html`<h2>${strings.onThisDevice}</h2>` : nothing}
-        <ul class="plain">
-          ${whole.map(
-            ({ url }) => html`<li><button class="side-button" aria-current=${url === this.modelUrl} title=${url}
-              @click=${() => this.choose({ model: url, tower: readSettings().towers[url] })}><span>${fileName(url).replace(/\.gguf$/i, '')}</span></button></li>`,
-          )}
-        </ul>
-        <button class="side-button" @click=${() => this.open('models')}>${pageIcons.model}<span>${strings.chooseModel}</span></button>
-      </nav>
-      <div class="side-end">
-        <button class="side-button" @click=${() => this.open('storage')}>${pageIcons.disk}
-          <span>${bytes > 0 ? strings.storageUsed(bytes) : strings.storage}</span></button>
-        <label class="side-button" title=${strings.toolsHint}>
-          <input type="checkbox" .checked=${this.toolsAllowed} @change=${this.onTools}><span>${strings.tools}</span></label>
-        <fieldset class="themes">
-          <legend class="hidden-but-spoken">${strings.theme}</legend>
-          ${themes.map(
-            ([
-              theme,
-              label,
-            ]) => html`<label><input type="radio" name="theme" value=${theme} .checked=${theme === this.theme}
-              @change=${() => this.setTheme(theme)}><span>${label}</span></label>`,
-          )}
-        </fieldset>
-      </div>`;
+    const { list, current, removed } = this.keeper;
+    return html`<demo-sidebar class="sidebar" .keeper=${this.keeper} .conversations=${list} .current=${current?.id} .removed=${removed}
+      .stored=${this.stored} .modelUrl=${this.modelUrl} @new-chat=${this.newChat} @choose=${this.onChoose}
+      @open-panel=${({ detail }: CustomEvent<Panel>) => this.open(detail)}
+      @opened-conversation=${() => this.dialog?.close()}></demo-sidebar>`;
   }
 
   private panelTitle(): string {
-    const titles = { menu: strings.menu, models: strings.modelsTitle, storage: strings.storageTitle };
+    const titles = {
+      menu: strings.menu,
+      models: strings.modelsTitle,
+      storage: strings.storageTitle,
+      conversations: strings.conversations,
+      settings: strings.settingsTitle,
+    };
     return this.panel ? titles[this.panel] : '';
   }
 
   private panelContent(): TemplateResult {
     const contents = {
-      menu: () => html`<div class="sidebar">${this.sidebar()}</div>`,
+      menu: () => this.sidebar(),
       models: () => html`<demo-models .device=${this.device} @choose=${this.onChoose}></demo-models>`,
+      settings: () => html`<demo-settings @settings-changed=${this.onSettings}></demo-settings>`,
+      conversations: () => html`<demo-conversation-files .keeper=${this.keeper}></demo-conversation-files>`,
       storage:
-        () => html`<demo-storage .files=${this.stored} .freeBytes=${this.device?.freeStorageBytes} .error=${this.storeError}
+        () => html`<demo-storage .works=${this.works} .running=${this.works.all} .files=${this.stored} .freeBytes=${this.device?.freeStorageBytes} .offline=${this.updates.offline} .error=${this.storeError}
         @stored-changed=${this.lookAround}></demo-storage>`,
     };
     const { panel } = this;
@@ -236,7 +256,12 @@ export class DemoPage extends PageElement {
         const rate =
           this.stats && this.stats.decodeTokensPerSecond > 0 ? formatRate(this.stats.decodeTokensPerSecond) : '';
         const resident = percentResident(this.stats?.experts ?? new Uint8Array());
-        const facts = [ready?.info.quantization, resident < 100 ? strings.resident(resident) : '', rate];
+        const facts = [
+          this.viaOtherTab ? strings.inOtherTab : '',
+          ready?.info.quantization,
+          resident < 100 ? strings.resident(resident) : '',
+          rate,
+        ];
         return html`<b>${name}</b><span class="quiet">${facts.filter(Boolean).join(' · ')}</span>`;
       }
     }
@@ -251,6 +276,7 @@ export class DemoPage extends PageElement {
   }
 
   private get modelName(): string {
+    if (this.viaOtherTab) return this.gpu.other?.name ?? strings.noModel;
     if (this.model === embeddedModel.url) return embeddedModel.name;
     if (this.ready) return this.ready.info.name;
     if (typeof this.model === 'string') return fileName(this.model);
@@ -261,13 +287,11 @@ export class DemoPage extends PageElement {
   private async start(): Promise<void> {
     await this.lookAround();
     await this.updateComplete;
+    await this.keeper.restore();
     if (this.device?.webgpu !== 'ok') return;
     const model = this.parameters.get('model');
-    this.load(model ? { model, tower: this.parameters.get('mmproj') || undefined } : this.embedded);
-  }
-
-  private get embedded(): Choice {
-    return { model: embeddedModel.url, tower: embeddedModel.tower };
+    if (model) this.wanted = { model, tower: this.parameters.get('mmproj') || undefined };
+    this.gpu.join();
   }
 
   /** Examines the device and what is stored on it. */
@@ -290,7 +314,52 @@ export class DemoPage extends PageElement {
 
   /** A tower alone goes with the model that is here. */
   private load({ model = this.model, tower }: Choice): void {
+    if (!model) return;
+    this.wanted = { model, tower };
+    if (this.gpu.other) {
+      this.viaOtherTab = false;
+      this.status = { kind: 'loading' };
+      this.model = model;
+      this.gpu.takeOver();
+    } else {
+      this.loadHere(this.wanted);
+    }
+  }
+
+  /** Another tab has the GPU: this one asks it, unless its reader wants another model. */
+  private seeOtherTab({ model }: OwnerState): void {
+    const { chat } = this;
+    if (!chat || this.status.kind === 'loading') return;
+    const asked = this.parameters.get('model');
+    if (this.viaOtherTab || !asked || new URL(asked, document.baseURI).href === model) this.askOtherTab();
+  }
+
+  private askOtherTab(): void {
+    this.viaOtherTab = true;
+    const model = this.gpu.other?.model ?? '';
+    // Files that another tab picked are not this one's to load.
+    if (URL.canParse(model)) {
+      const embedded = model === new URL(embeddedModel.url, document.baseURI).href;
+      this.model = embedded ? embeddedModel.url : model;
+      this.wanted = { model: this.model, tower: embedded ? embeddedModel.tower : readSettings().towers[model] };
+    }
+    const engine = this.gpu.engineElsewhere();
+    if (!engine) this.status = { kind: 'none' };
+    if (this.chat && this.chat.engine !== engine) this.chat.engine = engine;
+  }
+
+  /** Another tab wants the GPU. */
+  private unload(): void {
+    const { chat } = this;
+    if (!chat) return;
+    chat.model = undefined;
+    chat.engine = undefined;
+    this.status = { kind: 'none' };
+  }
+
+  private loadHere({ model, tower }: Choice): void {
     if (!this.chat || !model) return;
+    this.viaOtherTab = false;
     this.model = model;
     this.tower = tower;
     this.status = { kind: 'loading' };
@@ -306,6 +375,7 @@ export class DemoPage extends PageElement {
     this.chat.store = this.storeFor(model);
     this.chat.model = model;
     this.chat.mmproj = tower;
+    this.gpu.announce();
     void this.chat.load().then((engine) => {
       if (!engine && this.model === model && this.status.kind === 'loading') this.status = { kind: 'stopped' };
     });
@@ -331,20 +401,40 @@ export class DemoPage extends PageElement {
     history.replaceState(null, '', query ? `?${query}` : location.pathname);
   }
 
-  private newChat = (): void => {
-    this.dialog?.close();
-    this.chat?.clear();
-  };
-
-  private setTheme(theme: Settings['theme']): void {
-    this.theme = theme;
-    saveSettings({ theme });
-    applyTheme(theme);
+  /** What is said is not kept: the reader should know before the page is closed. */
+  private keepingProblem(): TemplateResult | typeof nothing {
+    const { problem } = this.keeper;
+    if (!problem) return nothing;
+    const text = problem === 'full' ? strings.keepingFailed.full : strings.keepingFailed.failed(problem.reason);
+    return html`
+      <div class="notice banner" role="alert"><span class="banner-text">${text}</span>
+        ${problem === 'full' ? html`<button class="button" @click=${() => this.open('storage')}>${strings.storage}</button>` : nothing}
+      </div>`;
   }
 
-  private onTools = (event: Event): void => {
-    this.toolsAllowed = (event.target as HTMLInputElement).checked;
-    saveSettings({ tools: this.toolsAllowed });
+  private newerVersion(): TemplateResult | typeof nothing {
+    if (!this.updates.newer) return nothing;
+    const reload = () => void this.keeper.save().then(() => this.updates.reload());
+    return html`
+      <div class="notice banner" role="status"><span class="banner-text">${strings.newerVersion}</span>
+        <button class="button" @click=${reload}>${strings.reload}</button></div>`;
+  }
+
+  private otherTabNote(): TemplateResult | typeof nothing {
+    if (!this.viaOtherTab || this.status.kind !== 'ready') return nothing;
+    return html`
+      <div class="notice banner" role="status"><span class="banner-text">${strings.viaOtherTab}</span>
+        <button class="button" @click=${() => this.load(this.wanted)}>${strings.loadHere}</button></div>`;
+  }
+
+  private newChat = (): void => {
+    this.dialog?.close();
+    void this.keeper.begin();
+  };
+
+  private onSettings = (): void => {
+    this.settings = readSettings();
+    applyTheme(this.settings.theme);
   };
 
   private toggleStatistics = (): void => {
@@ -377,6 +467,7 @@ export class DemoPage extends PageElement {
 
   private onReady = (): void => {
     this.status = { kind: 'ready' };
+    this.gpu.announce();
     void this.readFigures().then(() => {
       this.arriving = this.stats !== undefined && expertsToCome(this.stats) > 0;
     });
@@ -389,6 +480,10 @@ export class DemoPage extends PageElement {
     if (detail.figures) this.figures = detail.figures;
     this.answering = detail.message.role === 'user';
     void this.readFigures();
+  };
+
+  private onConversation = ({ detail }: CustomEvent<QwenChatEvents['qwen-conversation-change']>): void => {
+    this.keeper.changed(detail.change);
   };
 
   private onExperts = ({ detail }: CustomEvent<ExpertMapEvents['qwen-experts']>): void => {
@@ -438,10 +533,4 @@ export class DemoPage extends PageElement {
     if (files.length > 0 && files.every(({ type }) => /^(image|video)\//.test(type))) void this.chat?.attach(files);
     else if (files.length > 0) this.load(fromFiles(files));
   };
-}
-
-/** The second and later files of a model: the first leads to them. */
-function laterShard(url: string): boolean {
-  const [, number] = /-(\d{5})-of-\d{5}\.gguf/i.exec(url) ?? [];
-  return number !== undefined && Number(number) > 1;
 }

@@ -1,4 +1,12 @@
 import type { StoreKind } from '../src/index.ts';
+import { SAMPLING_PRESETS } from '../src/text/sampling.ts';
+import type { ChatSampling, SendKey } from '../src/ui/qwen-chat.ts';
+
+/** `card`: the model card's values, as the mode asks for; the others whatever the mode. */
+export type SamplingChoice = 'card' | 'thinking' | 'standard' | 'greedy' | 'own';
+
+/** A reader's own values, all of them. */
+export type OwnSampling = Required<Omit<ChatSampling, 'max_tokens'>>;
 
 /**
  * What the page remembers between visits. In localStorage, not IndexedDB: it is a few words, and the theme must be known
@@ -18,11 +26,63 @@ export interface Settings {
   memoryGb?: number;
   /** The model may use the page's tools. Off at first: their description is some 400 tokens that every chat begins with. */
   tools: boolean;
+  /** The model thinks before it answers, where the reader does not switch it. */
+  thinking: boolean;
+  sampling: SamplingChoice;
+  own: OwnSampling;
+  /** Most tokens of an answer; none: as many as the context has room for. */
+  maxTokens?: number;
+  /** System prompt. */
+  system: string;
+  /** Tokens; none: the engine's default. */
+  contextLength?: number;
+  sendKey: SendKey;
 }
+
+/** What resetting sets back. Addresses and what is stored are no settings, and stay. */
+export type Preferences = Pick<
+  Settings,
+  'theme' | 'tools' | 'thinking' | 'sampling' | 'own' | 'maxTokens' | 'system' | 'contextLength' | 'sendKey'
+>;
 
 const KEY = 'qwen-webgpu-demo';
 const RECENT = 5;
-const defaults: Settings = { store: 'indexeddb', theme: 'system', recent: [], addresses: {}, towers: {}, tools: false };
+const preferences: Preferences = {
+  theme: 'system',
+  tools: false,
+  thinking: true,
+  sampling: 'card',
+  own: requestValues(SAMPLING_PRESETS.thinking),
+  maxTokens: undefined,
+  system: '',
+  contextLength: undefined,
+  sendKey: 'enter',
+};
+const defaults: Settings = { ...preferences, store: 'indexeddb', recent: [], addresses: {}, towers: {} };
+
+/** What the choice adds to a request. */
+export function samplingOf({ sampling, own, maxTokens }: Settings): ChatSampling {
+  const values: Record<SamplingChoice, ChatSampling> = {
+    card: {},
+    thinking: requestValues(SAMPLING_PRESETS.thinking),
+    standard: requestValues(SAMPLING_PRESETS.standard),
+    greedy: { temperature: 0, presence_penalty: 0 },
+    own,
+  };
+  return { ...values[sampling], ...(maxTokens === undefined ? undefined : { max_tokens: maxTokens }) };
+}
+
+function requestValues(preset: (typeof SAMPLING_PRESETS)['thinking']): OwnSampling {
+  const { temperature, topP, topK, minP, presencePenalty, repetitionPenalty } = preset;
+  return {
+    temperature,
+    top_p: topP,
+    top_k: topK,
+    min_p: minP,
+    presence_penalty: presencePenalty,
+    repetition_penalty: repetitionPenalty,
+  };
+}
 
 export function readSettings(): Settings {
   try {
@@ -40,6 +100,10 @@ export function saveSettings(changes: Partial<Settings>): Settings {
     // Forbidden: the page works, and forgets.
   }
   return settings;
+}
+
+export function resetPreferences(): Settings {
+  return saveSettings(preferences);
 }
 
 export function rememberAddress(url: string): Settings {

@@ -1,19 +1,25 @@
-import { html, nothing } from 'lit';
+import { html, nothing, type TemplateResult } from 'lit';
 import { customElement, property, state } from 'lit/decorators.js';
 import { messageOf } from '../src/errors.ts';
 import type { StoredFile } from '../src/index.ts';
+import { formatBytes } from '../src/ui/format.ts';
 import { PageElement } from './element.ts';
 import { fileName } from './file-name.ts';
 import { readSettings, type Settings, saveSettings } from './settings.ts';
+import { keyOf, type StoredWork, type StoredWorks } from './stored-work.ts';
 import { strings } from './strings.ts';
 
 type Stored = Pick<StoredFile, 'url' | 'store'>;
 
-/** What is stored on this device, file by file, and the way to free it. Tells `stored-changed` when it did. */
+/** What is stored on this device, file by file: checking it, going on with a download, freeing it. Tells `stored-changed` when it did. */
 @customElement('demo-storage')
 export class StoragePanel extends PageElement {
+  @property({ attribute: false }) works!: StoredWorks;
+  @property({ attribute: false }) running: ReadonlyMap<string, StoredWork> = new Map();
   @property({ attribute: false }) files: readonly StoredFile[] = [];
   @property({ attribute: false }) freeBytes?: number;
+  /** The page itself is kept on this device. */
+  @property({ attribute: false }) offline = false;
   @property({ attribute: false }) error?: unknown;
   @state() private store = readSettings().store;
   /** Deleting is asked for twice: this is what was asked for once, `*` for everything. */
@@ -26,26 +32,68 @@ export class StoragePanel extends PageElement {
     return html`
       ${this.files.length === 0 ? html`<p class="quiet">${strings.storageEmpty}</p>` : nothing}
       <ul class="stored">
-        ${this.files.map(
-          ({ url, store, size, storedBytes }) => html`
-            <li class="row">
-              <div class="row-text">
-                <h3>${fileName(url)}</h3>
-                <p class="quiet address-line">${url}</p>
-                ${store === 'opfs' ? html`<p class="quiet">${strings.stores.opfs.name}</p>` : nothing}
-              </div>
-              <span class="figure quiet">${
-                storedBytes < size ? strings.storedPart(storedBytes, size) : strings.storedWhole(size)
-              }</span>
-              ${this.deleteButton(`${store} ${url}`, strings.delete, strings.deleteNamed(fileName(url)), [{ url, store }])}
-            </li>`,
-        )}
+        ${this.files.map((file) => this.row(file))}
       </ul>
       <div class="row">
-        <p class="quiet row-text">${this.freeBytes === undefined ? nothing : strings.storageFree(this.freeBytes)}</p>
+        <p class="quiet row-text">${this.files.length > 1 ? strings.storedInAll(formatBytes(this.sum), this.files.length) : nothing}
+          ${this.freeBytes === undefined ? nothing : strings.storageFree(this.freeBytes)}</p>
         ${this.files.length > 1 ? this.deleteButton('*', strings.deleteAll, strings.deleteAll, this.files) : nothing}
       </div>
+      ${this.offline ? html`<p class="quiet">${strings.worksOffline}</p>` : nothing}
       ${this.storeChoice()}`;
+  }
+
+  private get sum(): number {
+    return this.files.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
+  }
+
+  private row(file: StoredFile): TemplateResult {
+    const { url, store, size, storedBytes } = file;
+    const name = fileName(url);
+    const work = this.running.get(keyOf(file));
+    const partial = storedBytes < size;
+    return html`
+      <li>
+        <div class="row">
+          <div class="row-text">
+            <h3>${name}</h3>
+            <p class="quiet address-line">${url}</p>
+            ${store === 'opfs' ? html`<p class="quiet">${strings.stores.opfs.name}</p>` : nothing}
+          </div>
+          <span class="figure quiet">${partial ? strings.storedPart(storedBytes, size) : strings.storedWhole(size)}</span>
+        </div>
+        ${this.progress(name, work)}
+        <div class="row row-end">
+          ${
+            work && work.kind !== 'ended'
+              ? html`<button class="button" aria-label=${strings.stopNamed[work.kind](name)} @click=${() => this.works.stop(file)}>
+                  ${strings.stopWork[work.kind]}</button>`
+              : html`
+                  ${
+                    partial
+                      ? html`<button class="button" aria-label=${strings.resumeNamed(name)} @click=${() => this.works.download(file)}>
+                          ${strings.resume}</button>`
+                      : nothing
+                  }
+                  <button class="button" title=${strings.verifyHint} aria-label=${strings.verifyNamed(name)} @click=${() => this.works.verify(file)}>
+                    ${strings.verify}</button>`
+          }
+          ${this.deleteButton(keyOf(file), strings.delete, strings.deleteNamed(name), [file])}
+        </div>
+      </li>`;
+  }
+
+  private progress(name: string, work: StoredWork | undefined): TemplateResult | typeof nothing {
+    if (!work) return nothing;
+    if (work.kind === 'ended') {
+      return work.failed
+        ? html`<p class="notice" role="alert">${work.text}</p>`
+        : html`<p role="status" class="quiet">${work.text}</p>`;
+    }
+    const { kind, doneBytes, totalBytes } = work;
+    return html`
+      <progress aria-label=${strings.workNamed[kind](name)} max="1" .value=${totalBytes > 0 ? doneBytes / totalBytes : 0}></progress>
+      <p class="quiet figure">${strings.storedPart(doneBytes, totalBytes)}</p>`;
   }
 
   private storeChoice() {
@@ -84,7 +132,10 @@ export class StoragePanel extends PageElement {
     this.asked = '';
     try {
       const { deleteStored } = await import('../src/index.ts');
-      for (const { url, store } of files) await deleteStored(url, store);
+      for (const file of files) {
+        this.works.forget(file);
+        await deleteStored(file.url, file.store);
+      }
     } catch (error) {
       this.error = error;
     }

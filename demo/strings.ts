@@ -16,6 +16,97 @@ export const strings = {
   theme: 'Colours',
   themes: { light: 'Light', dark: 'Dark', system: 'System' },
 
+  // Settings
+  settingsTitle: 'Settings',
+  settings: {
+    answers: 'Answers',
+    thinking: 'Think before answering',
+    thinkingHint: 'Slower, and better at anything with steps. The switch beside the message decides for the next one.',
+    system: 'System prompt',
+    systemHint:
+      'What the model is told before each conversation: who it is, how it should answer, what it should know.',
+    maxTokens: 'Longest answer, in tokens',
+    maxTokensHint: 'Thoughts count too. An answer that is cut there can be gone on with.',
+    noLimit: 'no limit',
+    contextLength: 'Context, in tokens',
+    contextLengthHint:
+      'How much of a conversation the model can read. Left empty, up to 32,768. More takes more GPU memory; it holds from the next time a model is loaded.',
+    engineDefault: 'default',
+    sampling: 'Sampling',
+    samplingChoice: 'How the next word is chosen',
+    samplings: {
+      card: {
+        name: 'As the model card says',
+        text: 'The values that the model’s makers recommend, those for thinking or those without, as the mode is.',
+      },
+      thinking: {
+        name: 'Model card, for thinking',
+        text: 'Temperature 0.6, top-p 0.95, top-k 20: also where the model does not think. Steady, for code and facts.',
+      },
+      standard: {
+        name: 'Model card, without thinking',
+        text: 'Temperature 0.7, top-p 0.8, top-k 20, presence penalty 1.5: also where the model thinks. Livelier, seldom repeats itself.',
+      },
+      greedy: {
+        name: 'Always the likeliest',
+        text: 'Temperature 0: the same question gets the same answer. Long answers may fall into a loop.',
+      },
+      own: { name: 'My own values', text: 'All of them as you set them, whatever the mode.' },
+    },
+    own: {
+      temperature: ['Temperature', 'Higher is more surprising, 0 always takes the likeliest word.'],
+      top_p: ['Top-p', 'Only the likeliest words that together have this probability; 1 is all.'],
+      top_k: ['Top-k', 'Only so many of the likeliest words; 0 is all.'],
+      min_p: ['Min-p', 'Only words at least this likely, measured against the likeliest; 0 is all.'],
+      presence_penalty: ['Presence penalty', 'Makes words that were used already less likely; 0 does nothing.'],
+      repetition_penalty: ['Repetition penalty', 'The same by a factor, for the question’s words too; 1 does nothing.'],
+    },
+    outOfRange: (min: number, max: number) =>
+      `It takes a number from ${min} to ${formatNumber(max)}; what was set before holds.`,
+    page: 'This page',
+    themeHint: 'System follows the light or dark mode of this device.',
+    sendKey: 'What sends a message',
+    sendKeys: { enter: 'Enter', 'ctrl-enter': 'Ctrl + Enter, or ⌘ + Enter' },
+    sendKeyHint: 'Shift + Enter always begins a new line. On a touch screen the button sends.',
+    reset: 'Back to the defaults',
+    reallyReset: 'Really reset?',
+    resetHint: 'Sets all of this back. Conversations, models and their addresses stay.',
+  },
+
+  // Conversations
+  conversations: 'Conversations',
+  searchConversations: 'Search conversations',
+  noneFound: 'Nothing found.',
+  noConversations: 'Conversations are kept here, on this device.',
+  untitled: 'New conversation',
+  copyOfTitle: (title: string) => `${title} (from another tab)`,
+  moreFor: (title: string) => `Rename, save or delete ${title}`,
+  rename: 'Rename',
+  newTitle: 'New title',
+  saveMarkdown: 'Save as Markdown',
+  saveJson: 'Save as JSON',
+  deletedConversation: (title: string) => `“${title}” is deleted.`,
+  undo: 'Undo',
+  filesOfConversations: 'Export and import…',
+  saveAllMarkdown: 'Save all as Markdown',
+  saveAllJson: 'Save all as JSON',
+  saveAllHint:
+    'JSON gives back everything, with pictures and other branches. Markdown is for reading, and can be opened here again too.',
+  openConversations: 'Open files…',
+  openConversationsHint: 'JSON or Markdown that was saved here. What is open and kept already stays.',
+  opened: (count: number) => `${count} ${count === 1 ? 'conversation is' : 'conversations are'} here now.`,
+  notConversations: (name: string) => `${name} holds no conversations that were saved here.`,
+  damagedFile: (name: string) => `${name} is damaged, or was changed: it cannot be read.`,
+  newerFile: (name: string) => `${name} was written by a newer version of this page. Reload the page to get it.`,
+  keepingFailed: {
+    full: 'There is no room left on this device to keep this conversation. It stays here until you close the page: save it to a file, or delete models or conversations.',
+    failed: (reason: string) =>
+      `This browser does not keep conversations here (${reason}). This one stays until you close the page: save it to a file if you need it.`,
+  },
+  speakers: { user: 'You', assistant: 'Answer', tool: 'Result of a tool' },
+  thoughts: 'Thoughts',
+  unnamedMedia: 'Attachment',
+
   // Status line
   noModel: 'No model',
   loading: (name: string, percent?: number) => `Loading ${name}${percent === undefined ? '' : ` · ${percent} %`}`,
@@ -106,6 +197,25 @@ export const strings = {
   storageFree: (free: number) => `The browser grants ${formatBytes(free)} more.`,
   storedWhole: (bytes: number) => formatBytes(bytes),
   storedPart: (stored: number, whole: number) => `${formatBytes(stored)} of ${formatBytes(whole)}`,
+  storedInAll: (bytes: string, files: number) => `${bytes} in ${files} files.`,
+  verify: 'Check',
+  verifyHint:
+    'Reads it through and compares it with what was written down when it was stored. What is damaged is fetched again.',
+  verifyNamed: (name: string) => `Check ${name}`,
+  resume: 'Resume',
+  resumeNamed: (name: string) => `Resume the download of ${name}`,
+  stopWork: { verify: 'Stop', download: 'Pause' },
+  stopNamed: {
+    verify: (name: string) => `Stop checking ${name}`,
+    download: (name: string) => `Pause the download of ${name}`,
+  },
+  workNamed: {
+    verify: (name: string) => `Checking ${name}`,
+    download: (name: string) => `Downloading ${name}`,
+  },
+  intact: 'Checked: all of it is as it was stored.',
+  repaired: 'Some of it was damaged. That was fetched again, and is right now.',
+  downloaded: 'All of it is here now.',
   storeChoice: 'Where models are kept',
   storeChoiceHint: 'For models that come from now on. What is stored already stays where it is.',
   stores: {
@@ -172,6 +282,22 @@ export const strings = {
     bar: (name: string, ms: number) => `${name}: ${formatNumber(ms, 2)} ms`,
     columns: { kernel: 'Kernel', dispatches: 'Runs', ms: 'ms', share: 'Share', bytes: 'Bytes', rate: 'GB/s' },
   },
+
+  // Several tabs
+  inOtherTab: 'in another tab',
+  viaOtherTab:
+    'The model runs in another tab of this page, which answers for this one too. If that is closed, this one loads it.',
+  otherTabHas: (name: string) => `${name} runs in another tab`,
+  otherTabLoads: (name: string) => `Another tab loads ${name}`,
+  otherTabHint: 'One tab at a time has the GPU. It can answer for this one too, or make way for a model here.',
+  askOtherTab: 'Ask that one',
+  loadHere: 'Load here instead',
+  takingOver: 'The other tab makes way…',
+
+  // Offline
+  newerVersion: 'A newer version of this page is here. What you have said stays.',
+  reload: 'Reload',
+  worksOffline: 'This page and the models stored here also work without a network.',
 
   // No WebGPU
   noWebGpu: {

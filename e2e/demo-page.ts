@@ -85,3 +85,11 @@ export async function loadTestModel(page: Page): Promise<void> {
   await expect(statusLine(page).locator('b')).toHaveText('Tiny model');
   await expectReady(page);
 }
+
+/** What databases take on this device. The page's own files are kept beside them, and are not counted. */
+export function databaseBytes(page: Page): Promise<number> {
+  return page.evaluate(async () => {
+    const { usageDetails } = (await navigator.storage.estimate()) as { usageDetails?: { indexedDB?: number } };
+    return usageDetails?.indexedDB ?? 0;
+  });
+}

@@ -1,7 +1,18 @@
 /** What one does on the demo page with a model that answers: files, stopping, asking again, copying, keys, storage. */
-import { expect, type Page, test } from 'playwright/test';
+import { expect, type Page } from 'playwright/test';
 import { startTestServer, type TestServer } from '../tools/test-server.ts';
-import { answers, chatABit, composer, expectReady, openDemo, openPanel, statusLine, thinkingOff } from './demo-page.ts';
+import {
+  answers,
+  chatABit,
+  composer,
+  databaseBytes,
+  expectReady,
+  openDemo,
+  openPanel,
+  statusLine,
+  thinkingOff,
+} from './demo-page.ts';
+import { test } from './policy.ts';
 import { talkativeModel } from './talkative-model.ts';
 
 const { bytes } = await talkativeModel();
@@ -136,7 +147,7 @@ test('a conversation can be led by keyboard alone', async ({ page }) => {
 });
 
 test('deleting a stored model gives its room back, and the next visit fetches it anew', async ({ page }) => {
-  const used = () => page.evaluate(async () => (await navigator.storage.estimate()).usage ?? 0);
+  const used = () => databaseBytes(page);
   await openTalker(page);
   await expect.poll(used, 'room taken').toBeGreaterThan(bytes.length);
   const dialog = await openPanel(page, /^Storage/);

@@ -1,8 +1,9 @@
 /** A model comes over the network once: seen coming, kept, resumed, and noticed when it has changed. */
 import { readFile } from 'node:fs/promises';
-import { expect, test } from 'playwright/test';
+import { expect } from 'playwright/test';
 import { startTestServer, type TestServer } from '../tools/test-server.ts';
 import { chatABit, expectReady, openDemo, openPanel, progressOf, statusLine, watchProgress } from './demo-page.ts';
+import { test } from './policy.ts';
 import { talkativeModel } from './talkative-model.ts';
 
 const PATH = '/dense-f32.gguf';

@@ -1,11 +1,22 @@
 /** A model of experts is chatted with while they still come, and the map shows where they are. */
-import { expect, type Page, test } from 'playwright/test';
+import { expect, type Page } from 'playwright/test';
 import type { EngineStats } from '../src/index.ts';
 import { formatBytes } from '../src/ui/format.ts';
 import { strings } from '../src/ui/strings.ts';
 import { startTestServer, type TestServer } from '../tools/test-server.ts';
 import { expectAccessible, OF_PAGES } from './accessible.ts';
-import { answers, chatABit, composer, expectReady, openDemo, openPanel, statusLine, thinkingOff } from './demo-page.ts';
+import {
+  answers,
+  chatABit,
+  composer,
+  databaseBytes,
+  expectReady,
+  openDemo,
+  openPanel,
+  statusLine,
+  thinkingOff,
+} from './demo-page.ts';
+import { test } from './policy.ts';
 import { manyExperts } from './talkative-model.ts';
 
 const PATH = '/experts.gguf';
@@ -178,7 +189,7 @@ test('cells are told by pointer and by keys', async ({ page }) => {
 test('the next visit has the experts from this device, and deleting the model gives their room back', async ({
   page,
 }) => {
-  const used = () => page.evaluate(async () => (await navigator.storage.estimate()).usage ?? 0);
+  const used = () => databaseBytes(page);
   await openDemo(page, model());
   await expectReady(page);
   await expect.poll(used, 'room taken').toBeGreaterThan(0.9 * bytes.length);

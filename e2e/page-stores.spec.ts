@@ -1,9 +1,10 @@
 /** The page's choice of where models are kept, and the files that were picked at an earlier visit. */
 import { utimes, writeFile } from 'node:fs/promises';
-import { expect, type Page, test } from 'playwright/test';
+import { expect, type Page } from 'playwright/test';
 import { startTestServer, type TestServer } from '../tools/test-server.ts';
 import { expectAccessible } from './accessible.ts';
 import { chatABit, expectReady, openDemo, openPanel, statusLine } from './demo-page.ts';
+import { test } from './policy.ts';
 import { talkativeModel } from './talkative-model.ts';
 
 const PATH = '/talker.gguf';

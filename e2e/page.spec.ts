@@ -1,6 +1,7 @@
 /** The page around the chat: its panels, and what it says where models cannot run. What a model answers is tested elsewhere. */
-import { expect, type Page, test } from 'playwright/test';
+import { expect, type Page } from 'playwright/test';
 import { expectAccessible } from './accessible.ts';
+import { test } from './policy.ts';
 
 const READY = 'The tiny model is ready';
 
@@ -99,10 +100,12 @@ test('without WebGPU the page says what to do', async ({ page }) => {
 test('the chosen colours outlive a reload', async ({ page }) => {
   await page.emulateMedia({ colorScheme: 'light' });
   await page.goto('/');
+  await openPanel(page, 'Settings');
   await page.getByRole('radio', { name: 'Dark' }).check();
   const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   const dark = await background();
   await page.reload();
+  await openPanel(page, 'Settings');
   await expect(page.getByRole('radio', { name: 'Dark' })).toBeChecked();
   expect(await background()).toBe(dark);
   await page.getByRole('radio', { name: 'Light' }).check();
@@ -130,7 +133,11 @@ for (const scheme of ['light', 'dark'] as const) {
         await page.keyboard.press('Escape');
         await openPanel(page, /^Storage/);
         await expectAccessible(page);
-        for (const element of ['html', 'dialog']) {
+        await page.keyboard.press('Escape');
+        await openPanel(page, 'Settings');
+        await page.getByRole('combobox').selectOption('My own values');
+        await expectAccessible(page);
+        for (const element of ['html', 'main', 'dialog']) {
           const overflow = await page.locator(element).evaluate((each) => each.scrollWidth - each.clientWidth);
           expect(overflow).toBeLessThanOrEqual(0);
         }

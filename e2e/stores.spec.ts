@@ -64,3 +64,58 @@ test('a picked file is read in place, also at the next visit, and nothing is sto
   expect(picked.ids).toEqual((await answer(page, { model: MODEL, store: 'none' })).ids);
   expect(await page.evaluate(() => globalThis.library.listStored())).toEqual([]);
 });
+
+test('two tabs that download the same file store it once, and it is whole', async ({ page, context }) => {
+  const other = await context.newPage();
+  await other.goto('/e2e/library.html');
+  await other.waitForFunction(() => globalThis.library !== undefined);
+  const download = (each: Page, store: Library.StoreKind) =>
+    each.evaluate(
+      async ([model, store]) => {
+        const seen: number[] = [];
+        try {
+          await globalThis.library.downloadModel(model, {
+            store: store as Library.StoreKind,
+            onProgress: ({ doneBytes, totalBytes }) => seen.push(doneBytes / totalBytes),
+          });
+          return seen.at(-1);
+        } catch (error) {
+          return (error as Library.QwenError).code;
+        }
+      },
+      [MODEL, store] as const,
+    );
+  const stored = () =>
+    page.evaluate(async () => {
+      const files = await globalThis.library.listStored();
+      const chunks = await new Promise<number>((resolve) => {
+        const open = indexedDB.open('qwen-webgpu-chunks');
+        open.onsuccess = () => {
+          const count = open.result.transaction('chunks').objectStore('chunks').count();
+          count.onsuccess = () => resolve(count.result);
+        };
+      });
+      for (const { url, store } of files) await globalThis.library.verifyStored(url, { store });
+      return {
+        files: files.map(({ store, size, storedBytes }) => ({ store, missing: size - storedBytes })),
+        size: files[0].size,
+        chunks,
+      };
+    });
+
+  expect(await Promise.all([download(page, 'indexeddb'), download(other, 'indexeddb')])).toEqual([1, 1]);
+  const { files, size, chunks } = await stored();
+  expect(files).toEqual([{ store: 'indexeddb', missing: 0 }]);
+  expect(chunks, 'chunks of 64 KiB').toBe(Math.ceil(size / 65_536));
+
+  // OPFS is one tab's at a time: the other one is told so, or comes after it.
+  const ends = await Promise.all([download(page, 'opfs'), download(other, 'opfs')]);
+  expect(ends).toContain(1);
+  for (const end of ends) expect([1, 'store-unavailable']).toContain(end);
+  expect((await stored()).files).toEqual(
+    expect.arrayContaining([
+      { store: 'indexeddb', missing: 0 },
+      { store: 'opfs', missing: 0 },
+    ]),
+  );
+});

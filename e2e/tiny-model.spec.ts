@@ -2,11 +2,12 @@
  * The trained model that ships with the page: on questions that its training never saw, the library gives the words of the
  * reference, and the page gives sensible answers. Questions and the reference's answers: `tools/tiny-model/evaluate.py`.
  */
-import { expect, type Page, test } from 'playwright/test';
+import { expect, type Page } from 'playwright/test';
 import type * as Library from '../src/index.ts';
 import { CONTEXT, LONGEST_ANSWER, pictureOf, type Question, readQuestions } from '../tools/tiny-model/questions.mjs';
 import { choose, drop, expectAttached, mediaFigure, paste, type TestFile } from './attach.ts';
-import { answers, composer, expectReady, openDemo, statusLine, thinkingOff } from './demo-page.ts';
+import { answers, composer, expectReady, openDemo, openPanel, statusLine, thinkingOff } from './demo-page.ts';
+import { test } from './policy.ts';
 
 const MODELS = { 'tiny.gguf': '/models/tiny.gguf', 'tiny-q4_k_m.gguf': '/fixtures/models/tiny-q4_k_m.gguf' };
 const TOWER = '/models/tiny-mmproj.gguf';
@@ -112,7 +113,8 @@ test.describe('in the default demo', () => {
   });
 
   test('it calls the calculator and answers with its result', async ({ page }) => {
-    await page.getByRole('checkbox', { name: 'Calculator and clock' }).check();
+    await (await openPanel(page, 'Settings')).getByRole('checkbox', { name: 'Calculator and clock' }).check();
+    await page.keyboard.press('Escape');
     await say(page, 'What is 1234 * 567?', /699678/);
     await expect(page.getByRole('log')).toContainText('calculate');
   });

@@ -1,7 +1,7 @@
 /** What can go wrong with a file, a server, the store or the device: the page says what and what to do, and goes on. */
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { expect, type Page, test } from 'playwright/test';
+import { expect, type Page } from 'playwright/test';
 import { writeGguf } from '../tools/gguf-writer.ts';
 import { type Behaviour, startTestServer, type TestServer } from '../tools/test-server.ts';
 import {
@@ -15,6 +15,7 @@ import {
   statusLine,
   watchProgress,
 } from './demo-page.ts';
+import { test } from './policy.ts';
 import { talkativeModel } from './talkative-model.ts';
 
 const { bytes: good } = await talkativeModel();
@@ -159,22 +160,6 @@ test('a shard that is missing is named', async ({ page }) => {
   await loadTestModel(page);
 });
 
-test('a device without room says so before the download', async ({ page }) => {
-  await beforeWorker(page, () => {
-    StorageManager.prototype.estimate = async () => ({ quota: 3_000_000, usage: 1_000_000 });
-  });
-  await openDemo(page, { model: server.url(GOOD) });
-  await expectTrouble(page, 'There is no room left on this device', 'Delete other stored models', 'quota-exceeded');
-  await expect(page.getByRole('alert')).toContainText('5 MB are still to come; 2 MB are available to this site');
-  expect(server.count().bodyBytes, 'nothing but the header was fetched').toBeLessThan(good.length / 4);
-  // Files need no room in the store.
-  const dialog = await openPanel(page, 'Choose a model…');
-  await dialog
-    .getByLabel('Choose files…')
-    .setInputFiles({ name: 'good.gguf', mimeType: '', buffer: Buffer.from(good) });
-  await expectReady(page);
-});
-
 test('room that runs out stops the download; what is stored stays, and loading goes on when there is room again', async ({
   page,
   baseURL,
@@ -242,50 +227,71 @@ declare global {
   var workersAreSound: boolean | undefined;
 }
 
-for (const [what, script] of Object.entries({
-  'no WebGPU': () => Object.defineProperty(Object.getPrototypeOf(navigator), 'gpu', { value: undefined }),
-  'no adapter': () => {
-    GPU.prototype.requestAdapter = async () => null;
-  },
-})) {
-  test(`a worker with ${what} is told as such`, async ({ page }) => {
-    await beforeWorker(page, script);
-    await openDemo(page, { model: server.url(GOOD) });
-    await expectTrouble(page, 'This browser has no WebGPU', /Chrome/, 'no-webgpu');
-    await mendWorkers(page);
-    await page.getByRole('alert').getByRole('button', { name: 'Try again' }).click();
-    await expectReady(page);
-  });
-}
-
 /** In a worker: what a test says on this channel happens to it. */
 const FATE = 'fate of the engine';
 
-test('a GPU that goes away ends the answer with its reason; the button brings the model back', async ({ page }) => {
-  await beforeWorker(page, () => {
-    const requestDevice = GPUAdapter.prototype.requestDevice;
-    GPUAdapter.prototype.requestDevice = async function (descriptor) {
-      const device = await requestDevice.call(this, descriptor);
-      new BroadcastChannel('fate of the engine').onmessage = () => device.destroy();
-      return device;
-    };
-  });
-  await openDemo(page, { model: server.url(GOOD) });
-  await expectReady(page);
-  await chatABit(page, 'Before?');
-  await expectFateAndRecovery(page, 'The GPU stopped working', 'device-lost');
-});
+test.describe('with workers that a test has changed', () => {
+  // They come from a Blob, which the page's policy refuses.
+  test.use({ bypassCSP: true });
 
-test('a worker that fails ends the answer with its reason; the button brings the model back', async ({ page }) => {
-  await beforeWorker(page, () => {
-    new BroadcastChannel('fate of the engine').onmessage = () => {
-      throw new Error('out of luck');
-    };
+  test('a device without room says so before the download', async ({ page }) => {
+    await beforeWorker(page, () => {
+      StorageManager.prototype.estimate = async () => ({ quota: 3_000_000, usage: 1_000_000 });
+    });
+    await openDemo(page, { model: server.url(GOOD) });
+    await expectTrouble(page, 'There is no room left on this device', 'Delete other stored models', 'quota-exceeded');
+    await expect(page.getByRole('alert')).toContainText('5 MB are still to come; 2 MB are available to this site');
+    expect(server.count().bodyBytes, 'nothing but the header was fetched').toBeLessThan(good.length / 4);
+    // Files need no room in the store.
+    const dialog = await openPanel(page, 'Choose a model…');
+    await dialog
+      .getByLabel('Choose files…')
+      .setInputFiles({ name: 'good.gguf', mimeType: '', buffer: Buffer.from(good) });
+    await expectReady(page);
   });
-  await openDemo(page, { model: server.url(GOOD) });
-  await expectReady(page);
-  await chatABit(page, 'Before?');
-  await expectFateAndRecovery(page, 'The model’s worker stopped working', 'worker-crashed');
+
+  for (const [what, script] of Object.entries({
+    'no WebGPU': () => Object.defineProperty(Object.getPrototypeOf(navigator), 'gpu', { value: undefined }),
+    'no adapter': () => {
+      GPU.prototype.requestAdapter = async () => null;
+    },
+  })) {
+    test(`a worker with ${what} is told as such`, async ({ page }) => {
+      await beforeWorker(page, script);
+      await openDemo(page, { model: server.url(GOOD) });
+      await expectTrouble(page, 'This browser has no WebGPU', /Chrome/, 'no-webgpu');
+      await mendWorkers(page);
+      await page.getByRole('alert').getByRole('button', { name: 'Try again' }).click();
+      await expectReady(page);
+    });
+  }
+
+  test('a GPU that goes away ends the answer with its reason; the button brings the model back', async ({ page }) => {
+    await beforeWorker(page, () => {
+      const requestDevice = GPUAdapter.prototype.requestDevice;
+      GPUAdapter.prototype.requestDevice = async function (descriptor) {
+        const device = await requestDevice.call(this, descriptor);
+        new BroadcastChannel('fate of the engine').onmessage = () => device.destroy();
+        return device;
+      };
+    });
+    await openDemo(page, { model: server.url(GOOD) });
+    await expectReady(page);
+    await chatABit(page, 'Before?');
+    await expectFateAndRecovery(page, 'The GPU stopped working', 'device-lost');
+  });
+
+  test('a worker that fails ends the answer with its reason; the button brings the model back', async ({ page }) => {
+    await beforeWorker(page, () => {
+      new BroadcastChannel('fate of the engine').onmessage = () => {
+        throw new Error('out of luck');
+      };
+    });
+    await openDemo(page, { model: server.url(GOOD) });
+    await expectReady(page);
+    await chatABit(page, 'Before?');
+    await expectFateAndRecovery(page, 'The model’s worker stopped working', 'worker-crashed');
+  });
 });
 
 async function expectFateAndRecovery(page: Page, title: string, code: string): Promise<void> {

@@ -1,9 +1,10 @@
 /** Pictures and videos on the demo page, read by a model: a random one, so what it says of them does not matter here. */
 import { readFile } from 'node:fs/promises';
-import { expect, type Page, test } from 'playwright/test';
+import { expect, type Page } from 'playwright/test';
 import { startTestServer, type TestServer } from '../tools/test-server.ts';
 import { askABit, chips, choose, clip, drop, expectAttached, mediaFigure, picture, thumbnails } from './attach.ts';
 import { composer, expectReady, openDemo, openPanel, statusLine, thinkingOff } from './demo-page.ts';
+import { test } from './policy.ts';
 import { talkativeModel } from './talkative-model.ts';
 
 const { bytes } = await talkativeModel();

@@ -5,6 +5,7 @@
  */
 export type { ApiErrorBody, Creator, DetokenizeOptions, TokenizeOptions } from './api/index.ts';
 export { Engine, serveFromServiceWorker } from './api/index.ts';
+export { downloadModel } from './api/stored.ts';
 export type * from './api/types.ts';
 export type {
   EngineStats,
@@ -23,7 +24,7 @@ export type {
   TracedDispatch,
 } from './engine/types.ts';
 export { QwenError, type QwenErrorCode, type QwenErrorDetails } from './errors.ts';
-export type { RememberedFiles, StoredFile } from './weights/index.ts';
+export type { RememberedFiles, StoredFile, StoreProgress, StoreWorkOptions } from './weights/index.ts';
 export {
   allowFiles,
   deleteStored,
@@ -31,4 +32,5 @@ export {
   listStored,
   rememberedFiles,
   rememberFiles,
+  verifyStored,
 } from './weights/index.ts';

@@ -1,6 +1,7 @@
 /**
  * Builds `dist/lib/` (the package) and `dist/demo/` (the page): workers first, each a file without imports that any
- * bundler may copy as it is; then the library that refers to them; then its declarations; then the page.
+ * bundler may copy as it is; then the library that refers to them; then its declarations; then the page; last its service
+ * worker, which knows what the page is made of.
  */
 import { execFileSync } from 'node:child_process';
 import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -23,6 +24,7 @@ await cp(join(ROOT, 'src/ui/preview-page.html'), join(LIB, 'preview-page.html'))
 await mergeLicenses();
 await buildTypes();
 await runVite('demo');
+await runVite('page-service-worker');
 await cp(join(LIB, LICENSES), join(ROOT, 'dist/demo', LICENSES));
 await reportSizes();
 

@@ -25,7 +25,7 @@ const browser = await chromium.launch({
 
 /** @typedef {import('playwright').Page} Page */
 
-/** @type {Record<string, (page: Page) => Promise<void>>} */
+/** How each state is reached, and the page that shows it if that is another. @type {Record<string, (page: Page) => Promise<Page | void>>} */
 const states = {
   loading: async (page) => {
     await page.getByRole('progressbar').first().waitFor();
@@ -45,12 +45,35 @@ const states = {
     await ask(page, 'What do you see?');
     await ask(page, 'How many shapes are there?');
   },
+  conversations: async (page) => {
+    await page.getByText(READY).waitFor({ timeout: TIMEOUT_MS });
+    for (const question of ['What is this project?', 'My name is Tara.', 'What is 27 + 48?']) {
+      await page.getByRole('button', { name: 'New chat' }).first().click();
+      await ask(page, question);
+    }
+    await openMenu(page);
+    await page.getByRole('button', { name: 'Rename, save or delete My name is Tara.' }).click();
+  },
+  settings: async (page) => {
+    await page.getByText(READY).waitFor({ timeout: TIMEOUT_MS });
+    await openPanel(page, 'Settings');
+  },
+  storage: async (page) => {
+    await page.getByText(READY).waitFor({ timeout: TIMEOUT_MS });
+    await openPanel(page, /^Storage/);
+    await page.getByRole('button', { name: 'Check tiny.gguf' }).click();
+    await page.getByText('as it was stored').waitFor({ timeout: TIMEOUT_MS });
+  },
+  tabs: async (page) => {
+    await page.getByText(READY).waitFor({ timeout: TIMEOUT_MS });
+    const other = await page.context().newPage();
+    await other.goto(server.url);
+    await other.getByText(READY).waitFor({ timeout: TIMEOUT_MS });
+    return other;
+  },
   models: async (page) => {
     await page.getByText(READY).waitFor({ timeout: TIMEOUT_MS });
-    const menu = page.getByRole('button', { name: 'Menu', exact: true });
-    if (await menu.isVisible()) await menu.click();
-    await page.locator('.sidebar').getByRole('button', { name: 'Choose a model…' }).click();
-    await page.getByRole('dialog').waitFor();
+    await openPanel(page, 'Choose a model…');
   },
   error: async (page) => {
     await page.goto(`${server.url}?model=${encodeURIComponent(`${server.url}missing.gguf`)}`);
@@ -111,6 +134,19 @@ const states = {
     await page.getByRole('dialog', { name: 'Attachment' }).waitFor();
   },
 };
+
+/** On a phone, the left column is behind a button. */
+async function openMenu(/** @type {Page} */ page) {
+  const menu = page.getByRole('button', { name: 'Menu', exact: true });
+  if (await menu.isVisible()) await menu.click();
+}
+
+/** @param {Page} page @param {string | RegExp} name */
+async function openPanel(page, name) {
+  await openMenu(page);
+  await page.locator('.sidebar').getByRole('button', { name }).click();
+  await page.getByRole('dialog').waitFor();
+}
 
 /** Asks, and waits for the whole answer. */
 async function ask(/** @type {Page} */ page, /** @type {string} */ text) {
@@ -210,11 +246,12 @@ try {
     for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
       for (const [state, reach] of Object.entries(states)) {
         if (chosen.length > 0 && !chosen.includes(state)) continue;
-        const page = await browser.newPage({ viewport, colorScheme });
+        const context = await browser.newContext({ viewport, colorScheme });
+        const page = await context.newPage();
         await page.goto(server.url);
-        await reach(page);
-        await page.screenshot({ path: `${FOLDER}/${state}-${device}-${colorScheme}.png` });
-        await page.close();
+        const shown = (await reach(page)) ?? page;
+        await shown.screenshot({ path: `${FOLDER}/${state}-${device}-${colorScheme}.png` });
+        await context.close();
       }
     }
   }

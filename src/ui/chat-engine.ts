@@ -27,7 +27,19 @@ export interface ChatRequestMessage {
   tool_call_id?: string;
 }
 
-export interface ChatStreamRequest {
+/** How tokens are chosen, by OpenAI's and vLLM's names; what is left out is the engine's to choose. */
+export interface ChatSampling {
+  temperature?: number;
+  top_p?: number;
+  top_k?: number;
+  min_p?: number;
+  presence_penalty?: number;
+  repetition_penalty?: number;
+  /** Most tokens of an answer, thoughts included. */
+  max_tokens?: number;
+}
+
+export interface ChatStreamRequest extends ChatSampling {
   messages: ChatRequestMessage[];
   stream: true;
   stream_options: { include_usage: boolean };

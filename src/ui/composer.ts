@@ -8,6 +8,8 @@ import { MediaDraft } from './media-draft.ts';
 import { ChatPart, define } from './part.ts';
 import { strings } from './strings.ts';
 
+export type SendKey = 'enter' | 'ctrl-enter';
+
 /** Where one writes. Enter sends, Shift+Enter breaks the line, ↑ in an empty field takes up the last message again. */
 export class Composer extends ChatPart {
   /** What answers, once it is there. */
@@ -17,6 +19,7 @@ export class Composer extends ChatPart {
   @property({ type: Boolean }) thinking = false;
   /** What is written replaces the last message. */
   @property({ type: Boolean }) editing = false;
+  @property() sendKey: SendKey = 'enter';
   @state() private draft = '';
   @query('textarea') private readonly field!: HTMLTextAreaElement;
   @query('.files') private readonly files!: HTMLInputElement;
@@ -175,7 +178,8 @@ export class Composer extends ChatPart {
     const plain = !event.shiftKey && !event.ctrlKey && !event.metaKey && !event.altKey;
     // A touch keyboard has no Shift+Enter: there Enter breaks the line and the button sends.
     const touch = matchMedia('(hover: none) and (pointer: coarse)').matches;
-    if (event.key === 'Enter' && plain && !touch) {
+    const withControl = (event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey;
+    if (event.key === 'Enter' && (withControl || (plain && !touch && this.sendKey === 'enter'))) {
       event.preventDefault();
       this.send();
     } else if (event.key === 'ArrowUp' && plain && this.draft === '' && this.media.items.length === 0 && !this.busy) {

@@ -4,7 +4,7 @@
  */
 import { countMedia, currentStats, figuresOf } from './answer-figures.ts';
 import type { Attachment } from './attachment.ts';
-import type { ChatEngine, ChatRequestMessage, ChatStreamChunk } from './chat-engine.ts';
+import type { ChatEngine, ChatRequestMessage, ChatSampling, ChatStreamChunk } from './chat-engine.ts';
 import { errorCode } from './error-text.ts';
 import { readStored, type StoredConversation, storeTree } from './stored-conversation.ts';
 import { type ChatTool, runTool, type ToolRun } from './tools.ts';
@@ -37,6 +37,7 @@ export interface AskOptions {
   tools?: readonly ChatTool[];
   /** Most times in a row that the model gets results of tools and goes on. Default 8. */
   maxToolSteps?: number;
+  sampling?: ChatSampling;
 }
 
 const MAX_TOOL_STEPS = 8;
@@ -291,7 +292,7 @@ export class Conversation {
   /** One request. Ends `calling` when tools are to be run. */
   private async step(
     engine: ChatEngine,
-    { thinking, system, tools = [] }: AskOptions,
+    { thinking, system, tools = [], sampling }: AskOptions,
     signal: AbortSignal,
     after: number | undefined,
     resumed?: AnswerTurn,
@@ -337,6 +338,7 @@ export class Conversation {
           messages,
           stream: true,
           stream_options: { include_usage: true },
+          ...sampling,
           chat_template_kwargs: { enable_thinking: thinking },
           ...(resumed && { continue_final_message: true, add_generation_prompt: false }),
           ...(tools.length === 0

@@ -12,9 +12,9 @@ import { Announcer } from './announcer.ts';
 import { type Attachment, messageContent } from './attachment.ts';
 import './camera-dialog.ts';
 import type { CameraDialog } from './camera-dialog.ts';
-import type { ChatEngine, ChatModelInfo } from './chat-engine.ts';
+import type { ChatEngine, ChatModelInfo, ChatSampling } from './chat-engine.ts';
 import { chatStyles } from './chat-styles.ts';
-import type { Composer } from './composer.ts';
+import type { Composer, SendKey } from './composer.ts';
 import './composer.ts';
 import { type AskOptions, Conversation, type ConversationChange } from './conversation.ts';
 import { connectEndpoint, type EndpointEngine } from './endpoint-engine.ts';
@@ -37,7 +37,8 @@ import { strings } from './strings.ts';
 import type { ChatTool } from './tools.ts';
 import type { AnswerFigures, AnswerTurn, ChatMessage, Turn } from './turns.ts';
 
-export type { ChatContentPart, ChatEngine } from './chat-engine.ts';
+export type { ChatContentPart, ChatEngine, ChatSampling } from './chat-engine.ts';
+export type { SendKey } from './composer.ts';
 export type { ConversationChange } from './conversation.ts';
 export { connectEndpoint, type EndpointEngine, type EndpointOptions } from './endpoint-engine.ts';
 export { ExpertMap, type ExpertMapEvents } from './expert-map.ts';
@@ -134,6 +135,10 @@ export class QwenChat extends LitElement {
    * copy of `preview-page.html` from the package. By default it is written into the frame.
    */
   @property({ attribute: 'preview-page' }) previewPage?: string;
+  /** How answers are sampled; default: as the model's card says for the mode. */
+  @property({ attribute: false }) sampling: ChatSampling = {};
+  /** What sends a message: Enter, or Ctrl (⌘) with Enter, where Enter alone breaks the line. */
+  @property({ attribute: 'send-key' }) sendKey: SendKey = 'enter';
   /** Load only when `load()` is called. */
   @property({ type: Boolean }) manual = false;
   /** Show the figures of the last answer. The reader can switch it. */
@@ -390,7 +395,7 @@ export class QwenChat extends LitElement {
                   aria-label=${strings.jumpToEnd} @click=${() => this.follow.toEnd()}>${icons.down}</button>`
           }
           ${this.talk.canPutBack ? this.removedNote() : nothing}
-          <qwen-composer .engine=${this.engine} .busy=${this.talk.busy} .thinking=${this.thinking}
+          <qwen-composer .engine=${this.engine} .sendKey=${this.sendKey} .busy=${this.talk.busy} .thinking=${this.thinking}
             .editing=${this.editing !== undefined}></qwen-composer>
           ${this.foot()}
         </div>
@@ -531,8 +536,8 @@ export class QwenChat extends LitElement {
   }
 
   private get askOptions() {
-    const { thinking, system, tools, maxToolSteps } = this;
-    return { thinking, system, tools, maxToolSteps };
+    const { thinking, system, tools, maxToolSteps, sampling } = this;
+    return { thinking, system, tools, maxToolSteps, sampling };
   }
 
   /** Follows an answer to its end, and tells the page. */

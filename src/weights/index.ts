@@ -11,7 +11,7 @@ import { MemoryStore } from './memory-store.ts';
 import { OpfsStore } from './opfs-store.ts';
 import { REQUESTS_IN_FLIGHT, RemoteFile, URGENT_REQUESTS_IN_FLIGHT } from './remote-file.ts';
 import { assembleShards, missingShard, type Shard, shardPlace, shardUrl } from './shards.ts';
-import type { ChunkStore, StoredFile } from './store.ts';
+import { bytesOfChunks, type ChunkStore, chunkLength, type StoredFile } from './store.ts';
 import type { ModelFile, ModelInput, OpenOptions, OpenWeights, StoreKind, TensorInfo, Weights } from './types.ts';
 
 export { allowFiles, forgetFiles, type RememberedFiles, rememberedFiles, rememberFiles } from './local-files.ts';
@@ -68,6 +68,92 @@ export async function listStored(kind?: StoreKind): Promise<StoredFile[]> {
  */
 export async function deleteStored(url: string, kind?: StoreKind): Promise<void> {
   await withStores(kind, (store) => store.delete(absoluteUrl(url)));
+}
+
+/** How far something is that is done to a whole file or model. */
+export interface StoreProgress {
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+}
+
+export interface StoreWorkOptions {
+  store?: StoreKind;
+  onProgress?: (progress: StoreProgress) => void;
+  signal?: AbortSignal;
+}
+
+/** Chunks looked at side by side: one is read while another is hashed. */
+const CHECKS_AT_ONCE = 3;
+
+/**
+ * Reads what is stored of the file at this URL (a shard at a time) and compares it with the hashes that were written down when
+ * it was stored. Models may be in use meanwhile. What is damaged is dropped, and comes again with the next load or download.
+ * @param options.store only in this store; default: in all
+ * @throws QwenError `store-corrupt` if something was damaged; `store-unavailable`; the signal's reason on abort
+ */
+export async function verifyStored(url: string, options: StoreWorkOptions = {}): Promise<void> {
+  const damaged = await withStores(options.store, (store) => verifyIn(store, absoluteUrl(url), options));
+  const bytes = damaged.reduce((sum, each) => sum + each, 0);
+  if (bytes === 0) return;
+  throw new QwenError(
+    'store-corrupt',
+    `${Math.ceil(bytes / 1e3)} kB of what was stored of ${url} were damaged, on the disk or on the way to it, and have been dropped. They come again when the model is loaded or downloaded.`,
+    { file: url },
+  );
+}
+
+/** @returns bytes that were damaged */
+async function verifyIn(store: ChunkStore, url: string, { onProgress, signal }: StoreWorkOptions): Promise<number> {
+  throwIfAborted(signal);
+  const stored = await store.inspect(url);
+  if (!stored) return 0;
+  const { chunks, chunkBytes, version } = stored;
+  const lengthOf = (index: number) => chunkLength(index, chunkBytes, version.size);
+  const totalBytes = bytesOfChunks(chunks, chunkBytes, version.size);
+  let doneBytes = 0;
+  let damagedBytes = 0;
+  let next = 0;
+  const checkNext = async (): Promise<void> => {
+    while (next < chunks.length) {
+      const index = chunks[next++];
+      const intact = await stored.isIntact(index);
+      throwIfAborted(signal);
+      if (!intact) {
+        await stored.drop(index);
+        damagedBytes += lengthOf(index);
+      }
+      doneBytes += lengthOf(index);
+      onProgress?.({ doneBytes, totalBytes });
+    }
+  };
+  await Promise.all(Array.from({ length: CHECKS_AT_ONCE }, checkNext));
+  return damagedBytes;
+}
+
+/** How often a download tells how far it is. */
+const PROGRESS_EVERY_MS = 200;
+
+/**
+ * Downloads what is missing of a model into the store, without loading it. Aborting pauses it: what has come stays, and the next
+ * call, or a load, goes on from there.
+ * @param model URL of its file or of any shard, or of all shards
+ * @throws QwenError for whatever is wrong with the files, the server or the store; the signal's reason on abort
+ */
+export async function downloadModel(
+  model: string | readonly string[],
+  { store = 'indexeddb', onProgress, signal }: StoreWorkOptions = {},
+): Promise<void> {
+  const weights = await openWeights(model, { store, signal });
+  const totalBytes = weights.byteLength;
+  const report = () => onProgress?.({ doneBytes: totalBytes - weights.missingBytes, totalBytes });
+  const timer = setInterval(report, PROGRESS_EVERY_MS);
+  try {
+    await weights.download(signal);
+    report();
+  } finally {
+    clearInterval(timer);
+    weights.close();
+  }
 }
 
 /** A browser without one of the stores has nothing in it, so that it is not missed as long as there is another. */

@@ -15,7 +15,10 @@ import {
   chunkBytesFor,
   chunkLength,
   type FileVersion,
+  type StoredChunks,
   type StoredFile,
+  sameBytes,
+  sha256,
   versionKey,
 } from './store.ts';
 
@@ -23,6 +26,12 @@ const CHUNK_DATABASE = 'qwen-webgpu-chunks';
 const CHUNKS = 'chunks';
 const MANIFEST_DATABASE = 'qwen-webgpu-files';
 const MANIFESTS = 'files';
+
+/** With the SHA-256 of its bytes, where that could be computed. What was stored by earlier versions is the Blob alone. */
+interface StoredChunk {
+  bytes: Blob;
+  sha256?: Uint8Array<ArrayBuffer>;
+}
 
 /** Kept under the file's URL. */
 interface Manifest extends FileVersion {
@@ -74,6 +83,27 @@ export class IndexedDbStore implements ChunkStore {
     );
   }
 
+  async inspect(url: string): Promise<StoredChunks | undefined> {
+    const manifest = await available(get<Manifest>(url, this.manifests));
+    if (!manifest) return undefined;
+    const { chunkBytes, lastUsed: _, ...version } = manifest;
+    return {
+      version,
+      chunkBytes,
+      chunks: [...(await this.presentChunks(manifest))],
+      isIntact: async (index) => {
+        const chunk = await this.readChunk(manifest, index);
+        const bytes = chunk && (await readBlob(chunk.bytes));
+        if (!bytes) return false;
+        const hash = chunk.sha256 && (await sha256(bytes));
+        return !hash || !chunk.sha256 || sameBytes(hash, chunk.sha256);
+      },
+      drop: async (index) => {
+        await this.transact('readwrite', (chunks) => chunks.delete(keyOf(manifest, index)));
+      },
+    };
+  }
+
   async delete(url: string): Promise<void> {
     await available(del(url, this.manifests));
     await this.deleteChunks(url);
@@ -91,26 +121,20 @@ export class IndexedDbStore implements ChunkStore {
     await available(set(manifest.url, { ...manifest, lastUsed: Date.now() }, this.manifests));
     const present = await this.presentChunks(manifest);
     const { chunkBytes, lastUsed: _, ...version } = manifest;
-    const keyOf = (index: number) => [manifest.url, versionKey(manifest), index];
     return {
       version,
       chunkBytes,
       present,
       read: async (index, from, to) => {
-        const blob: unknown = await this.transact('readonly', (chunks) => chunks.get(keyOf(index)));
-        if (blob instanceof Blob && blob.size === chunkLength(index, chunkBytes, manifest.size)) {
-          try {
-            return new Uint8Array(await blob.slice(from, to).arrayBuffer());
-          } catch {
-            // The browser lost the file behind the Blob.
-          }
-        }
-        present.delete(index);
-        return undefined;
+        const { bytes } = (await this.readChunk(manifest, index)) ?? {};
+        const part = bytes && (await readBlob(bytes.slice(from, to)));
+        if (!part) present.delete(index);
+        return part;
       },
       put: async (index, bytes) => {
+        const chunk: StoredChunk = { bytes: new Blob([bytes]), sha256: await sha256(bytes) };
         try {
-          await this.transact('readwrite', (chunks) => chunks.put(new Blob([bytes]), keyOf(index)));
+          await this.transact('readwrite', (chunks) => chunks.put(chunk, keyOf(manifest, index)));
         } catch (error) {
           if (!isQuotaError(error)) throw error;
           const missing = manifest.size - bytesOfChunks(present, chunkBytes, manifest.size);
@@ -119,6 +143,13 @@ export class IndexedDbStore implements ChunkStore {
         present.add(index);
       },
     };
+  }
+
+  /** Undefined if it is not there, or not as long as it should be. */
+  private async readChunk(manifest: Manifest, index: number): Promise<StoredChunk | undefined> {
+    const value: unknown = await this.transact('readonly', (chunks) => chunks.get(keyOf(manifest, index)));
+    const chunk = value instanceof Blob ? { bytes: value } : (value as StoredChunk | undefined);
+    return chunk?.bytes.size === chunkLength(index, manifest.chunkBytes, manifest.size) ? chunk : undefined;
   }
 
   private async presentChunks(manifest: Manifest): Promise<Set<number>> {
@@ -172,6 +203,19 @@ export class IndexedDbStore implements ChunkStore {
       this.connection = undefined;
     });
     return this.connection;
+  }
+}
+
+function keyOf(manifest: Manifest, index: number): IDBValidKey {
+  return [manifest.url, versionKey(manifest), index];
+}
+
+/** Undefined if the browser lost the file behind the Blob. */
+async function readBlob(blob: Blob): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  try {
+    return new Uint8Array(await blob.arrayBuffer());
+  } catch {
+    return undefined;
   }
 }
 

@@ -25,6 +25,10 @@ export class MemoryStore implements ChunkStore {
     return [];
   }
 
+  async inspect(): Promise<undefined> {
+    return undefined;
+  }
+
   async delete(): Promise<void> {}
 
   close(): void {}

@@ -4,12 +4,13 @@
  *
  * Chunks lie in the order in which they came: a file is never longer than what it holds, so an expert that is fetched out
  * of turn neither leaves a hole that some file systems fill with zeros, nor costs quota for one. The manifest says which
- * chunk is where. It is written after the bytes were flushed: what it lists is on the disk.
+ * chunk is where. It is written after the bytes were flushed: what it lists is on the disk. The chunks' hashes lie in a small
+ * file beside theirs, in the same order.
  */
 import { type Remote, transfer, wrap } from 'comlink';
 import { createStore, del, entries, get, set, type UseStore, update } from 'idb-keyval';
 import { messageOf, QwenError } from '../errors.ts';
-import { OPFS_FOLDER, type OpfsFiles, RELEASE_CHANNEL } from './opfs-files.ts';
+import { HASH_BYTES, HASHES, OPFS_FOLDER, type OpfsFiles, RELEASE_CHANNEL } from './opfs-files.ts';
 import { freeBytes, isQuotaError, quotaExceeded, requestPersistence, storeWork } from './quota.ts';
 import {
   bytesOfChunks,
@@ -18,7 +19,10 @@ import {
   chunkBytesFor,
   chunkLength,
   type FileVersion,
+  type StoredChunks,
   type StoredFile,
+  sameBytes,
+  sha256,
   versionKey,
 } from './store.ts';
 
@@ -34,8 +38,18 @@ interface Manifest extends FileVersion {
   lastUsed: number;
   /** Of the file in OPFS; another one after a deletion. */
   name: string;
-  /** Chunk numbers in the file's order. */
+  /** Chunk numbers in the file's order; `NONE` where a chunk was dropped. */
   chunks: Uint32Array<ArrayBuffer>;
+}
+
+const NONE = 0xffff_ffff;
+/** Tells every tab that a chunk was found damaged: `Dropped`. */
+const DROP_CHANNEL = 'qwen-webgpu drop';
+
+interface Dropped {
+  /** Of the file in OPFS. */
+  readonly name: string;
+  readonly index: number;
 }
 
 let startStorageWorker: (() => Worker) | undefined;
@@ -54,6 +68,7 @@ export class OpfsStore implements ChunkStore {
   readonly #open = new Set<OpfsChunks>();
   #worker: Worker | undefined;
   #files: Remote<OpfsFiles> | undefined;
+  #drops: BroadcastChannel | undefined;
 
   /** @throws QwenError `store-unavailable` where the browser has no OPFS */
   constructor() {
@@ -95,8 +110,37 @@ export class OpfsStore implements ChunkStore {
     return manifests.map(([, { chunkBytes, chunks, name: _, ...version }]) => ({
       ...version,
       store: this.kind,
-      storedBytes: bytesOfChunks(chunks, chunkBytes, version.size),
+      storedBytes: bytesOfChunks(numbersIn(chunks), chunkBytes, version.size),
     }));
+  }
+
+  async inspect(url: string): Promise<StoredChunks | undefined> {
+    await Promise.all([...closing, ...[...this.#open].map((file) => file.persist())]);
+    const manifest = await available(get<Manifest>(url, this.#manifests));
+    if (!manifest) return undefined;
+    const { chunkBytes, chunks, name, lastUsed: _, ...version } = manifest;
+    return {
+      version,
+      chunkBytes,
+      chunks: numbersIn(chunks),
+      isIntact: async (index) => {
+        const place = chunks.indexOf(index);
+        const length = chunkLength(index, chunkBytes, version.size);
+        const bytes = await readShared(name, place * chunkBytes, length);
+        if (!bytes) return false;
+        const stored = await readShared(name + HASHES, place * HASH_BYTES, HASH_BYTES);
+        const hash = stored?.some((byte) => byte !== 0) && (await sha256(bytes));
+        return !hash || !stored || sameBytes(hash, stored);
+      },
+      drop: async (index) => {
+        const without = (old: Manifest | undefined) =>
+          old?.name === name ? { ...old, chunks: old.chunks.map((each) => (each === index ? NONE : each)) } : old;
+        await available(update<Manifest>(url, (old) => without(old) as Manifest, this.#manifests));
+        const channel = new BroadcastChannel(DROP_CHANNEL);
+        channel.postMessage({ name, index } satisfies Dropped);
+        channel.close();
+      },
+    };
   }
 
   async delete(url: string): Promise<void> {
@@ -114,6 +158,8 @@ export class OpfsStore implements ChunkStore {
     closing.add(done);
     void done.finally(() => closing.delete(done));
     this.#open.clear();
+    this.#drops?.close();
+    this.#drops = undefined;
     this.#worker = undefined;
     this.#files = undefined;
   }
@@ -123,7 +169,16 @@ export class OpfsStore implements ChunkStore {
     const file = new OpfsChunks({ ...manifest, lastUsed: Date.now() }, this.#files, this.#manifests);
     await file.open();
     this.#open.add(file);
+    this.#drops ??= this.#followDrops();
     return file;
+  }
+
+  #followDrops(): BroadcastChannel {
+    const channel = new BroadcastChannel(DROP_CHANNEL);
+    channel.addEventListener('message', ({ data }: MessageEvent<Dropped>) => {
+      for (const file of this.#open) void file.forget(data).catch(() => {}); // The next look finds it again.
+    });
+    return channel;
   }
 
   #start(): Remote<OpfsFiles> {
@@ -142,9 +197,11 @@ class OpfsChunks implements ChunkFile {
   readonly #places = new Map<number, number>();
   readonly present: Set<number>;
   #name: string;
-  /** Chunk numbers in the file's order; those that the manifest lists. */
+  /** Chunk numbers in the file's order, and places of dropped ones that can be written again. */
   #chunks: number[];
-  #listed: number;
+  #free: number[] = [];
+  /** The manifest does not list what is here. */
+  #unlisted = false;
   #unflushedBytes = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #writing: Promise<unknown> = Promise.resolve();
@@ -159,11 +216,11 @@ class OpfsChunks implements ChunkFile {
     this.chunkBytes = chunkBytes;
     this.#name = name;
     this.#chunks = [...chunks];
-    this.#listed = chunks.length;
     chunks.forEach((index, place) => {
-      this.#places.set(index, place);
+      if (index === NONE) this.#free.push(place);
+      else this.#places.set(index, place);
     });
-    this.present = new Set(chunks);
+    this.present = new Set(numbersIn(chunks));
   }
 
   async open(): Promise<void> {
@@ -192,11 +249,11 @@ class OpfsChunks implements ChunkFile {
 
   async #write(index: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
     if (this.#places.has(index)) return;
-    const place = this.#chunks.length;
+    const place = this.#free.pop() ?? this.#chunks.length;
     try {
       // Readers share these bytes, so a copy is moved: sent as they are, they would be copied twice.
       const copy = bytes.slice();
-      if (!(await this.files.write(this.#name, place * this.chunkBytes, transfer(copy, [copy.buffer])))) {
+      if (!(await this.files.write(this.#name, place, this.chunkBytes, transfer(copy, [copy.buffer])))) {
         await this.#beginAnew();
         return await this.#write(index, bytes);
       }
@@ -205,7 +262,8 @@ class OpfsChunks implements ChunkFile {
       const missing = this.version.size - bytesOfChunks(this.present, this.chunkBytes, this.version.size);
       throw quotaExceeded(this.version.url, missing, await freeBytes());
     }
-    this.#chunks.push(index);
+    this.#chunks[place] = index;
+    this.#unlisted = true;
     this.#places.set(index, place);
     this.present.add(index);
     this.#unflushedBytes += bytes.length;
@@ -218,7 +276,8 @@ class OpfsChunks implements ChunkFile {
   async #beginAnew(): Promise<void> {
     this.#name = crypto.randomUUID();
     this.#chunks = [];
-    this.#listed = 0;
+    this.#free = [];
+    this.#unlisted = false;
     this.#places.clear();
     this.present.clear();
     this.manifest.chunks = new Uint32Array();
@@ -228,7 +287,8 @@ class OpfsChunks implements ChunkFile {
   /** Flushes what was written, then lists it. */
   async persist(): Promise<void> {
     clearTimeout(this.#timer);
-    if (this.#listed === this.#chunks.length) return;
+    if (!this.#unlisted) return;
+    this.#unlisted = false;
     const chunks = Uint32Array.from(this.#chunks);
     const name = this.#name;
     this.#unflushedBytes = 0;
@@ -241,7 +301,18 @@ class OpfsChunks implements ChunkFile {
         this.manifests,
       ),
     );
-    if (name === this.#name) this.#listed = chunks.length;
+  }
+
+  /** A chunk of this file was found damaged. Its place is free once the manifest does not list it any more. */
+  async forget({ name, index }: Dropped): Promise<void> {
+    const place = this.#places.get(index);
+    if (name !== this.#name || place === undefined) return;
+    this.#places.delete(index);
+    this.present.delete(index);
+    this.#chunks[place] = NONE;
+    this.#unlisted = true;
+    await this.persist();
+    if (name === this.#name) this.#free.push(place);
   }
 
   async close(): Promise<void> {
@@ -254,7 +325,12 @@ class OpfsChunks implements ChunkFile {
 const REMOVALS = 40;
 const REMOVAL_DELAY_MS = 50;
 
+/** Files of earlier versions have no hashes beside them. */
 async function removeFile(name: string): Promise<void> {
+  for (const each of [name + HASHES, name]) await removeEntry(each);
+}
+
+async function removeEntry(name: string): Promise<void> {
   const root = await available(navigator.storage.getDirectory());
   for (let attempt = 1; ; attempt++) {
     try {
@@ -269,6 +345,29 @@ async function removeFile(name: string): Promise<void> {
   }
 }
 
+function numbersIn(chunks: Uint32Array): number[] {
+  return [...chunks].filter((index) => index !== NONE);
+}
+
+/** A file that is written to meanwhile cannot be read through what was known of it before. */
+const SHARED_READS = 3;
+
+/** Reads beside whoever has the file open. Undefined if it ends before, or cannot be read. */
+async function readShared(name: string, at: number, length: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  const root = await available(navigator.storage.getDirectory());
+  for (let attempt = 1; attempt <= SHARED_READS; attempt++) {
+    try {
+      const folder = await root.getDirectoryHandle(OPFS_FOLDER);
+      const file = await (await folder.getFileHandle(name)).getFile();
+      const bytes = new Uint8Array(await file.slice(at, at + length).arrayBuffer());
+      return bytes.length === length ? bytes : undefined;
+    } catch {
+      // Once more, with the file as it is now.
+    }
+  }
+  return undefined;
+}
+
 async function opened(work: Promise<void>, url: string): Promise<void> {
   try {
     await work;
@@ -276,7 +375,7 @@ async function opened(work: Promise<void>, url: string): Promise<void> {
     if (!(error instanceof Error && error.name === 'NoModificationAllowedError')) throw unavailable(error);
     throw new QwenError(
       'store-unavailable',
-      `${url} is in use in another tab, which keeps its file for itself. Close that tab, or load with store: 'indexeddb' or 'none'.`,
+      `${url} is in use: another tab, or a model that is loaded here, keeps its file for itself. Close that, or load with store: 'indexeddb' or 'none'.`,
       { file: url, cause: error },
     );
   }

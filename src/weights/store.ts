@@ -37,6 +37,21 @@ export interface ChunkFile {
   put(index: number, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
 }
 
+/** What is stored of a file, to be looked through while whoever uses the file goes on with it. */
+export interface StoredChunks {
+  readonly version: FileVersion;
+  readonly chunkBytes: number;
+  /** Numbers of the chunks. */
+  readonly chunks: readonly number[];
+  /**
+   * Whether a chunk's bytes have the SHA-256 that was written down when they were stored. Where there is none (stored before
+   * such were kept, or on a page that is not secure and cannot compute them), whether its length is right.
+   */
+  isIntact(index: number): Promise<boolean>;
+  /** Forgets a chunk: it comes again when it is wanted. */
+  drop(index: number): Promise<void>;
+}
+
 export interface ChunkStore {
   readonly kind: StoreKind;
   /** What is stored of the file at this URL, in whichever version. */
@@ -49,6 +64,8 @@ export interface ChunkStore {
   /** @throws QwenError `quota-exceeded` if it is clear already that `bytes` more bytes will not fit. */
   checkRoom(bytes: number, file: string): Promise<void>;
   list(): Promise<StoredFile[]>;
+  /** What is stored of the file at this URL, without opening it. */
+  inspect(url: string): Promise<StoredChunks | undefined>;
   delete(url: string): Promise<void>;
   close(): void;
 }
@@ -81,6 +98,16 @@ export function chunkLength(index: number, chunkBytes: number, size: number): nu
 /** Identifies a version of a file, whatever its URL. Last-Modified stands in for an ETag that CORS hides. */
 export function versionKey({ size, etag, lastModified }: FileVersion): string {
   return `${size} ${etag ?? lastModified ?? ''}`;
+}
+
+/** Undefined where the browser does not compute it: on pages that are not secure. */
+export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  const hash = await globalThis.crypto?.subtle?.digest('SHA-256', bytes);
+  return hash && new Uint8Array(hash);
+}
+
+export function sameBytes(one: Uint8Array, other: Uint8Array): boolean {
+  return one.length === other.length && one.every((byte, i) => byte === other[i]);
 }
 
 /** Bytes that these chunks make up. */

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { cdp } from 'vitest/browser';
 import { keepErrorClasses } from '../api/wire.ts';
-import { deleteStored, listStored, provideStorageWorker } from './index.ts';
+import { deleteStored, listStored, provideStorageWorker, verifyStored } from './index.ts';
 import { IndexedDbStore } from './indexeddb-store.ts';
 import { STORAGE_WORKER } from './opfs-files.ts';
 import { OpfsStore } from './opfs-store.ts';
@@ -95,6 +95,55 @@ describe.each([
     expect(await file.read(0, 0, 1)).toEqual(new Uint8Array([1]));
   });
 
+  test('what was damaged is found, dropped, and comes again, while the file is in use', async () => {
+    let file = await store.open(version);
+    for (const index of [0, 1, 2]) await file.put(index, chunk(index));
+    await file.put(75, chunk(75, 5));
+    store.close();
+    store = create();
+    file = (await store.find(url))!;
+    const seen: number[] = [];
+    await verifyStored(url, { store: kind, onProgress: ({ doneBytes }) => seen.push(doneBytes) });
+    expect(seen.at(-1)).toBe(24 * MB + 5);
+
+    // Nobody writes to a file of OPFS that is open, but for the one who has it open.
+    store.close();
+    await damage[kind](1);
+    store = create();
+    file = (await store.find(url))!;
+    await expect(verifyStored(url, { store: kind })).rejects.toMatchObject({ code: 'store-corrupt', file: url });
+    await verifyStored(url, { store: kind });
+    expect(await listStored(kind)).toMatchObject([{ storedBytes: 16 * MB + 5 }]);
+    // Whoever has the file open hears of it.
+    await expect.poll(() => file.read(1, 0, 2)).toBeUndefined();
+    await file.put(1, chunk(1));
+    await file.put(3, chunk(3));
+    await store.list();
+    await verifyStored(url, { store: kind });
+    expect(await listStored(kind)).toMatchObject([{ storedBytes: 32 * MB + 5 }]);
+    expect(await file.read(1, 8 * MB - 1, 8 * MB)).toEqual(new Uint8Array([2]));
+    expect(await file.read(3, 0, 1)).toEqual(new Uint8Array([4]));
+
+    // After it was closed the place is found again too.
+    store.close();
+    await damage[kind](3);
+    await expect(verifyStored(url, { store: kind })).rejects.toMatchObject({ code: 'store-corrupt' });
+    store = create();
+    const again = await store.find(url);
+    expect([...again!.present].sort((a, b) => a - b)).toEqual([0, 1, 2, 75]);
+    await again!.put(4, chunk(4));
+    expect(await again!.read(4, 0, 1)).toEqual(new Uint8Array([5]));
+    expect(await again!.read(2, 0, 1)).toEqual(new Uint8Array([3]));
+  });
+
+  test('looking through what is stored can be stopped', async () => {
+    const file = await store.open(version);
+    await file.put(0, chunk(0));
+    const stop = new AbortController();
+    stop.abort();
+    await expect(verifyStored(url, { store: kind, signal: stop.signal })).rejects.toMatchObject({ name: 'AbortError' });
+  });
+
   test('storing a chunk twice does no harm', async () => {
     const file = await store.open(version);
     await Promise.all([file.put(2, chunk(2)), file.put(2, chunk(2)), file.put(3, chunk(3))]);
@@ -103,6 +152,59 @@ describe.each([
     expect(await store.list()).toMatchObject([{ storedBytes: 16 * MB }]);
   });
 });
+
+/** Changes a byte of the chunk that was stored as this one. */
+const damage = {
+  indexeddb: async (index: number) => {
+    const db = await new Promise<IDBDatabase>((resolve) => {
+      const request = indexedDB.open('qwen-webgpu-chunks');
+      request.onsuccess = () => resolve(request.result);
+    });
+    await new Promise((resolve) => {
+      const chunks = db.transaction('chunks', 'readwrite').objectStore('chunks');
+      const keys = chunks.getAllKeys();
+      keys.onsuccess = () => {
+        const key = keys.result.find((each) => (each as unknown[])[2] === index) as IDBValidKey;
+        const get = chunks.get(key);
+        get.onsuccess = () => {
+          const bytes = chunk(index);
+          bytes[7] ^= 1;
+          chunks.put({ ...get.result, bytes: new Blob([bytes]) }, key);
+        };
+      };
+      chunks.transaction.oncomplete = resolve;
+    });
+    db.close();
+  },
+  opfs: async (index: number) => {
+    const manifests = await new Promise<{ name: string; chunks: Uint32Array }[]>((resolve) => {
+      const request = indexedDB.open('qwen-webgpu-opfs');
+      request.onsuccess = () => {
+        const all = request.result.transaction('files').objectStore('files').getAll();
+        all.onsuccess = () => resolve(all.result);
+        request.result.close();
+      };
+    });
+    const [{ name, chunks }] = manifests;
+    const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('qwen-webgpu');
+    const handle = await folder.getFileHandle(name);
+    const open = () => handle.createWritable({ keepExistingData: true });
+    // The store that had it open may still close it.
+    await expect
+      .poll(() =>
+        open()
+          .then((writable) => writable.abort())
+          .then(
+            () => true,
+            () => false,
+          ),
+      )
+      .toBe(true);
+    const writable = await open();
+    await writable.write({ type: 'write', position: chunks.indexOf(index) * 8 * MB + 7, data: new Uint8Array([255]) });
+    await writable.close();
+  },
+} as const;
 
 /** The error that ends it. */
 async function fillUp(file: Awaited<ReturnType<ChunkStore['open']>>): Promise<unknown> {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { calculate, tools } from '../demo/tools.ts';
+import { calculate, tools } from './tools.ts';
 
 describe('calculate', () => {
   it.each([

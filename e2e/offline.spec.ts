@@ -1,0 +1,102 @@
+/** The page without its server, and the next version of it. */
+import { readdir, readFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { expect, type Page } from 'playwright/test';
+import { startTestServer, type TestServer } from '../tools/test-server.ts';
+import { answers, expectReady, statusLine } from './demo-page.ts';
+import { test } from './policy.ts';
+import { askScripted } from './scripted-page.ts';
+
+const FOLDER = 'dist/demo';
+const TYPES: Record<string, string> = {
+  html: 'text/html',
+  js: 'text/javascript',
+  css: 'text/css',
+  svg: 'image/svg+xml',
+  webmanifest: 'application/manifest+json',
+};
+
+test.use({ serviceWorkers: 'allow' });
+
+let server: TestServer;
+
+test.beforeEach(async () => {
+  server = await startTestServer({ folder: FOLDER });
+  const entries = await readdir(FOLDER, { withFileTypes: true, recursive: true });
+  for (const entry of entries.filter((each) => each.isFile())) {
+    const path = relative(FOLDER, join(entry.parentPath, entry.name));
+    server.behave(`/${path}`, { headers: typeOf(path) });
+  }
+  server.setFile('/', await readFile(join(FOLDER, 'index.html')));
+  server.behave('/', { headers: typeOf('index.html') });
+});
+
+test.afterEach(() => server.close());
+
+function typeOf(path: string): Record<string, string> {
+  return {
+    'content-type': TYPES[path.split('.').at(-1) ?? ''] ?? 'application/octet-stream',
+    'cache-control': 'no-cache',
+  };
+}
+
+/** The page is kept: it is shown by its service worker from now on. */
+async function expectKept(page: Page): Promise<void> {
+  await page.waitForFunction(() => navigator.serviceWorker.controller?.state === 'activated');
+}
+
+test('once loaded, page and model work without the server', async ({ page, context }) => {
+  await page.goto(server.url('/'));
+  await expectReady(page);
+  await expectKept(page);
+  // Experts follow while one could chat already.
+  await expect(page.getByRole('region', { name: 'Experts on their way' })).toBeHidden();
+  await server.close();
+  await context.setOffline(true);
+  await page.reload();
+  await expectReady(page);
+  await expect(statusLine(page).locator('b')).toHaveText('Tiny model');
+  await askScripted(page, 'What is 27 + 48?');
+  await expect(answers(page).last()).toContainText('75');
+  await page
+    .locator('.sidebar')
+    .getByRole('button', { name: /^Storage/ })
+    .click();
+  await expect(page.getByRole('dialog')).toContainText('also work without a network');
+});
+
+test('a newer version waits until it is asked for, and what was said stays', async ({ page, context }) => {
+  await page.goto(server.url('/?model=/none.gguf'));
+  await expectKept(page);
+  const other = await context.newPage();
+  await other.goto(server.url('/?model=/none.gguf'));
+
+  // The next build: another title, and a service worker that knows its hash.
+  const html = (await readFile(join(FOLDER, 'index.html'), 'utf8')).replace('<title>', '<title>Newer: ');
+  const script = await readFile(join(FOLDER, 'service-worker.js'), 'utf8');
+  const hash = await sha256(html);
+  const newer = script
+    .replace(/(index\.html[`'"],\s*[`'"])[0-9a-f]{32}/, `$1${hash}`)
+    .replace(/(version:\s*[`'"])[0-9a-f]{32}/, `$1${hash}`);
+  expect(newer).not.toBe(script);
+  for (const path of ['/', '/index.html']) server.setFile(path, Buffer.from(html));
+  server.setFile('/service-worker.js', Buffer.from(newer));
+
+  await page.evaluate(async () => void (await navigator.serviceWorker.getRegistration())?.update());
+  for (const each of [page, other]) await expect(each.getByText('A newer version of this page is here')).toBeVisible();
+  await page.reload();
+  await expect(page, 'a mere reload beside another tab still shows the old one').toHaveTitle('Qwen in this tab');
+  await page.getByRole('button', { name: 'Reload' }).click();
+  await expect(page).toHaveTitle('Newer: Qwen in this tab');
+  await expect(page.getByText('A newer version')).toHaveCount(0);
+  // The other tab stays as it is until its reader reloads.
+  await expect(other).toHaveTitle('Qwen in this tab');
+  await other.getByRole('button', { name: 'Reload' }).click();
+  await expect(other).toHaveTitle('Newer: Qwen in this tab');
+});
+
+async function sha256(text: string): Promise<string> {
+  return Buffer.from(await crypto.subtle.digest('SHA-256', Buffer.from(text)))
+    .toString('hex')
+    .slice(0, 32);
+}
