@@ -1,4 +1,4 @@
-import { html, nothing, type TemplateResult } from 'lit';
+import { html, nothing, type PropertyValues, type TemplateResult } from 'lit';
 import { customElement, query, state } from 'lit/decorators.js';
 import type { EngineStats, ModelInput, StoredFile, StoreKind } from '../src/index.ts';
 import { formatRate } from '../src/ui/format.ts';
@@ -57,7 +57,8 @@ export class DemoPage extends PageElement {
   @state() private settings = readSettings();
   /** Files that the model may read, for this visit. */
   @state() private readable: readonly File[] = [];
-  private fileTools: readonly ChatTool[] = [];
+  /** Made anew only where they change, so that a render sets nothing. */
+  private tools: readonly ChatTool[] = [];
   @state() private dropping = false;
   @query('qwen-chat') private readonly chat?: QwenChat;
   @query('dialog') private readonly dialog?: HTMLDialogElement;
@@ -100,6 +101,11 @@ export class DemoPage extends PageElement {
     clearInterval(this.figuresTimer);
   }
 
+  protected override willUpdate(changed: PropertyValues): void {
+    if (!changed.has('settings') && !changed.has('readable')) return;
+    this.tools = [...(this.settings.tools ? tools : []), ...fileTools(this.readable)];
+  }
+
   protected override render() {
     const webgpu = this.device?.webgpu ?? 'ok';
     return html`
@@ -125,12 +131,12 @@ export class DemoPage extends PageElement {
         <div class="banners">${this.keepingProblem()}${this.newerVersion()}${this.otherTabNote()}</div>
         <div id="statistics-panel" class="panel" ?hidden=${!this.statistics && !this.arriving} role="region"
           aria-label=${this.statistics ? strings.statistics : strings.arriving} tabindex="0">
+          ${this.expertMap()}
           ${
             this.statistics
               ? html`<demo-statistics .engine=${this.ready} .info=${this.ready?.info} .stats=${this.stats} .figures=${this.figures}></demo-statistics>`
               : nothing
           }
-          ${this.expertMap()}
         </div>
         ${webgpu === 'ok' ? this.conversation() : this.withoutWebGpu(strings.noWebGpu[webgpu])}
       </main>
@@ -144,7 +150,7 @@ export class DemoPage extends PageElement {
     const { settings } = this;
     const context = Number(this.parameters.get('context')) || settings.contextLength;
     return html`
-      <qwen-chat manual preview-page="./preview-page.html" .tools=${[...(settings.tools ? tools : []), ...this.fileTools]} .contextLength=${context}
+      <qwen-chat manual preview-page="./preview-page.html" .tools=${this.tools} .contextLength=${context}
         .thinking=${settings.thinking} .system=${settings.system} .sampling=${samplingOf(settings)} .sendKey=${settings.sendKey}
         @qwen-load-progress=${this.onProgress} @qwen-ready=${this.onReady} @qwen-error=${this.onError}
         @qwen-message=${this.onMessage} @qwen-conversation-change=${this.onConversation}>
@@ -444,7 +450,6 @@ export class DemoPage extends PageElement {
 
   private onFilesPicked = ({ detail }: CustomEvent<readonly File[]>): void => {
     this.readable = detail;
-    this.fileTools = fileTools(detail);
   };
 
   private toggleStatistics = (): void => {
