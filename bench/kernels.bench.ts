@@ -1,5 +1,6 @@
 /**
- * Where the time of decoding and of reading a prompt goes: GPU time by kernel and matrix, from timestamps around every dispatch.
+ * Where the time of decoding and of reading a prompt goes: GPU time by kernel and matrix, from timestamps around every dispatch,
+ * beside the bytes and operations that launchers count, and how near that is to what the adapter can do.
  * MODELS=NAME,… (bench/models.mjs), PROMPT=128 tokens, PRECISION=f32,f16, RUNS=7.
  */
 import { openAsBlob } from 'node:fs';
@@ -9,8 +10,7 @@ import { StepRunner } from '../src/engine/step-runner.ts';
 import { Gpu, Profiler, type TimedDispatch } from '../src/gpu/index.ts';
 import { loadTextModel } from '../src/model/text-model.ts';
 import { openWeights } from '../src/weights/index.ts';
-import { quantTypes } from '../src/weights/quant-types.ts';
-import type { TensorType } from '../src/weights/types.ts';
+import { type Ceilings, measureAdapter } from './adapter.mjs';
 import { openDawn } from './dawn.mjs';
 import { ensureModel } from './models.mjs';
 
@@ -25,7 +25,9 @@ const cases = models.flatMap((model) => precisions.map((precision) => ({ model, 
 
 test.each(cases)('$model $precision', async ({ model, precision }) => {
   // Exact timestamps: Dawn would round them to 0.1 ms.
-  const gpu = await Gpu.open(await openDawn(['disable-dawn-features=timestamp_quantization']));
+  const dawn = await openDawn(['disable-dawn-features=timestamp_quantization']);
+  const ceilings = await measureAdapter(dawn);
+  const gpu = await Gpu.open(dawn);
   const weights = await openWeights(await openAsBlob(await ensureModel(model)), { store: 'none' });
   const text = await loadTextModel(gpu, weights);
   const profiler = new Profiler(gpu);
@@ -46,8 +48,9 @@ test.each(cases)('$model $precision', async ({ model, precision }) => {
   }
   const load = loadavg()[0].toFixed(1);
   const title = `${gpu.adapterName}, ${model}, ${precision}, median of ${RUNS} runs, load ${load}`;
-  console.log(`### Decode, one token after ${promptTokens}: ${title}\n\n${table(decode, 1)}`);
-  console.log(`### Prompt of ${promptTokens} tokens: ${title}\n\n${table(prefill, promptTokens)}`);
+  const most = describeCeilings(ceilings);
+  console.log(`### Decode, one token after ${promptTokens}: ${title}\n\n${most}\n\n${table(decode, ceilings)}`);
+  console.log(`### Prompt of ${promptTokens} tokens: ${title}\n\n${most}\n\n${table(prefill, ceilings)}`);
 
   runner.dispose();
   profiler.dispose();
@@ -59,15 +62,23 @@ test.each(cases)('$model $precision', async ({ model, precision }) => {
 interface Row {
   dispatches: number;
   ms: number;
+  /** Of weights, as in the file. */
   weightBytes: number;
-  /** Multiplications with weights, and additions. */
+  /** All, weights among them. */
+  bytes: number;
   flops: number;
 }
 
-const NOTHING: Row = { dispatches: 0, ms: 0, weightBytes: 0, flops: 0 };
+const NOTHING: Row = { dispatches: 0, ms: 0, weightBytes: 0, bytes: 0, flops: 0 };
+
+const bandwidth = ({ readGBs, copyGBs, matvecGBs }: Ceilings) => Math.max(readGBs, copyGBs, matvecGBs);
+
+function describeCeilings(ceilings: Ceilings): string {
+  return `Ceilings: ${bandwidth(ceilings).toFixed(1)} GB/s, ${ceilings.f32GFlops.toFixed(1)} f32 GFLOP/s.`;
+}
 
 /** Each dispatch's median over the runs, summed by what it is, the longest first. */
-function table(runs: readonly (readonly TimedDispatch[])[], tokens: number): string {
+function table(runs: readonly (readonly TimedDispatch[])[], ceilings: Ceilings): string {
   const rows = new Map<string, Row>();
   const total: Row = { ...NOTHING };
   runs[0].forEach((dispatch, i) => {
@@ -79,30 +90,26 @@ function table(runs: readonly (readonly TimedDispatch[])[], tokens: number): str
       sum.dispatches++;
       sum.ms += ms;
       sum.weightBytes += dispatch.weightBytes;
-      sum.flops += productFlops(dispatch, tokens);
+      sum.bytes += dispatch.weightBytes + dispatch.bytes + dispatch.keyBytes * (promptTokens + 1);
+      sum.flops += dispatch.flops + dispatch.keyFlops * (promptTokens + 1);
     }
   });
-  const line = (name: string, { dispatches, ms, weightBytes, flops }: Row) => {
+  const line = (name: string, { dispatches, ms, weightBytes, bytes, flops }: Row) => {
     const megabytes = weightBytes ? (weightBytes / 1e6).toFixed(1) : '';
-    const rate = weightBytes ? (weightBytes / ms / 1e6).toFixed(2) : '';
-    const gflops = flops ? (flops / ms / 1e6).toFixed(2) : '';
+    const gigabytesPerSecond = bytes / ms / 1e6;
+    const gigaflops = flops / ms / 1e6;
+    // The roofline: whichever of the two it is nearer to bounds it.
+    const reached = Math.max(gigabytesPerSecond / bandwidth(ceilings), gigaflops / ceilings.f32GFlops);
     const share = ((100 * ms) / total.ms).toFixed(1);
-    return `| ${[name, dispatches, ms.toFixed(2), share, megabytes, rate, gflops].join(' | ')} |`;
+    const rates = [gigabytesPerSecond.toFixed(2), gigaflops.toFixed(2), `${(100 * reached).toFixed(0)} %`];
+    return `| ${[name, dispatches, ms.toFixed(2), share, megabytes, ...rates].join(' | ')} |`;
   };
   return [
-    '| kernel | dispatches | ms | % | MB of weights | GB/s | GFLOP/s |',
-    '|---|---|---|---|---|---|---|',
+    '| kernel | dispatches | ms | % | MB of weights | GB/s | GFLOP/s | of the ceiling |',
+    '|---|---|---|---|---|---|---|---|',
     ...[...rows].sort(([, a], [, b]) => b.ms - a.ms).map(([name, row]) => line(name, row)),
     line('all', total),
   ].join('\n');
-}
-
-/** Of a product with a matrix; 0 where experts are grouped, since how many tokens meet each is not known here. */
-function productFlops({ kernel, variant, weightBytes }: TimedDispatch, tokens: number): number {
-  const [type, ...conditions] = variant.split(' ');
-  if (!/^mat/.test(kernel) || (conditions.includes('experts') && tokens > 1)) return 0;
-  const { blockBytes, blockWeights } = quantTypes[type.toUpperCase() as TensorType];
-  return 2 * tokens * (weightBytes / blockBytes) * blockWeights;
 }
 
 /** `matvec q4_k ffn_up`: the layers of one kind together. */

@@ -16,7 +16,10 @@ const LOWEST = -3.4e38;
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-  if (halted() || id.x >= params.count) {
+  if (halted()) {
+    return;
+  }
+  if (id.x >= params.count) {
     return;
   }
   if (((mask[id.x / 32u] >> (id.x % 32u)) & 1u) == 0u) {

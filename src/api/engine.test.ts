@@ -232,6 +232,7 @@ describe('Engine.load', () => {
       model: ['https://page.test/folder/a.gguf', 'https://other.test/b.gguf'],
       mmproj: 'https://page.test/c.gguf',
       contextLength: 5,
+      grammarScript: expect.stringMatching(/^file:.*\/grammar\.ts$/),
     });
   });
 
@@ -279,11 +280,13 @@ it('can be imported where there is no page', async () => {
     'QwenError',
     'allowFiles',
     'deleteStored',
+    'downloadModel',
     'forgetFiles',
     'listStored',
     'rememberFiles',
     'rememberedFiles',
     'serveFromServiceWorker',
+    'verifyStored',
   ]);
 });
 

@@ -3,8 +3,12 @@ import { testGpu } from '../../tools/test-gpu.ts';
 import { fixture, golden } from '../../tools/testing/fixtures.ts';
 import { testCapabilities } from '../../tools/testing/kernels.ts';
 import { loadTokenModel } from './index.ts';
+import type { TracedDispatch } from './types.ts';
 
 const capabilities = await testCapabilities();
+
+/** Of dense-f32. */
+const HIDDEN = 128;
 
 test.each([
   { title: 'by dispatch, where there are timestamp queries', without: [], resolution: 'dispatch' },
@@ -25,11 +29,18 @@ test.each([
   expect(trace.token.every(({ ms }) => Number.isFinite(ms) && ms >= 0)).toBe(true);
   if (trace.resolution === 'dispatch') {
     expect(trace.token).toHaveLength(model.stats().dispatchesPerToken);
-    const sum = (kernel: RegExp) =>
-      trace.token.filter((d) => kernel.test(d.kernel)).reduce((bytes, d) => bytes + d.bytes, 0);
-    expect(sum(/^(mat|embed)/)).toBe(model.stats().weightBytesPerToken);
+    const sum = (kernel: RegExp, count: (dispatch: TracedDispatch) => number) =>
+      trace.token.filter((d) => kernel.test(d.kernel)).reduce((total, d) => total + count(d), 0);
+    const { weightBytesPerToken } = model.stats();
+    // A multiplication and an addition for each f32 weight, but those of the one row that is the token's embedding.
+    expect(sum(/^mat/, ({ flops }) => flops)).toBe(2 * (weightBytesPerToken / 4 - HIDDEN));
+    const productBytes = sum(/^(mat|embed)/, ({ bytes }) => bytes);
+    expect(productBytes).toBeGreaterThan(weightBytesPerToken);
+    expect(productBytes).toBeLessThan(1.1 * weightBytesPerToken);
     // Keys and values of all tokens so far, of two layers at least, once each.
-    expect(sum(/^attention$/)).toBeGreaterThan(2 * ids.length * 256 * 4);
+    expect(sum(/^attention$/, ({ bytes }) => bytes)).toBeGreaterThan(2 * ids.length * 256 * 4);
+    // Penalties are as many as the answer has: their launcher cannot tell.
+    expect(trace.token.filter(({ bytes }) => !(bytes > 0)).map(({ kernel }) => kernel)).toEqual(['penalties']);
   } else {
     expect(trace.token).toHaveLength(1);
     expect(trace.token[0].bytes).toBe(model.stats().weightBytesPerToken);

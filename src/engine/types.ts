@@ -273,7 +273,7 @@ export interface TracedDispatch {
   weights?: string;
   /** Browsers round it to 0.1 ms. */
   ms: number;
-  /** Bytes that it reads and writes, and floating-point operations, as far as they are counted; 0 where they are not. */
+  /** Bytes that it reads and writes, each once, and floating-point operations, as its launcher counts them; of a whole pass, of weights alone. */
   bytes: number;
   flops: number;
 }

@@ -9,5 +9,5 @@ export {
 } from './device.ts';
 export { BufferUsage } from './flags.ts';
 export { type DispatchInfo, Profiler, type TimedDispatch } from './profiler.ts';
-export { type Grid, Program, programBytes, Recorder } from './program.ts';
+export { type DispatchCost, type Grid, Program, programBytes, Recorder } from './program.ts';
 export { type ShaderVariant, shadersVersion } from './shaders.ts';

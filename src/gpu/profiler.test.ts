@@ -13,11 +13,10 @@ afterAll(() => gpu.dispose());
 
 /** silu(gate) · up of so many quadruples. */
 function swiglu(rec: Recorder, quadruples: number): void {
-  const [gate, up, y] = ['gate', 'up', 'y'].map((label) => gpu.createBuffer(label, quadruples * 16));
   rec.dispatch(
     { name: 'swiglu' },
-    { gate, up, y },
-    { columns: quadruples, gate_stride: quadruples, up_stride: quadruples, up_offset: 0, count: quadruples },
+    { gate_up: gpu.createBuffer('gate and up', quadruples * 32), y: gpu.createBuffer('y', quadruples * 16) },
+    { columns: quadruples, count: quadruples },
     [quadruples / 64],
     { weights: `matrix ${quadruples}`, weightBytes: quadruples },
   );

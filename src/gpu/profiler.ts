@@ -11,7 +11,7 @@ export interface DispatchInfo {
   readonly weights?: string;
   /** Bytes of weights it reads, as in the file. */
   readonly weightBytes: number;
-  /** Other bytes it reads and writes, and floating-point operations, as its launcher counts them; 0 where it does not. */
+  /** Other bytes it reads and writes, and floating-point operations, as its launcher counts them; 0 where it cannot. */
   readonly bytes: number;
   readonly flops: number;
   /** More of both for each token that the sequence has, counted to the last of the pass. */

@@ -90,6 +90,11 @@ export function attentionRope(
         eps,
       },
       [queryHeads + 2 * bound.count, tokens],
+      {
+        bytes:
+          tokens * (8 * queryHeads * headDim + 2 * bound.count * (4 * headDim + kvRowBytes({ headDim }, cache.type))),
+        flops: 7 * tokens * (queryHeads + bound.count) * headDim,
+      },
     );
   }
 }

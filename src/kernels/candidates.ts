@@ -51,12 +51,15 @@ export function candidates(
     { logits, partials, histograms, output },
     { count: vocabulary, bins: 2 * BINS },
     [groups],
+    { bytes: 4 * vocabulary, flops: 3 * vocabulary },
   );
   rec.dispatch({ name: 'penalties' }, { list: penalties, logits }, { capacity: PENALTY_CAPACITY }, [
     PENALTY_CAPACITY / 64,
   ]);
-  if (mask)
-    rec.dispatch({ name: 'mask_logits' }, { mask, logits }, { count: vocabulary }, [Math.ceil(vocabulary / 64)]);
+  if (mask) {
+    const cost = { bytes: 4 * vocabulary + vocabulary / 8 };
+    rec.dispatch({ name: 'mask_logits' }, { mask, logits }, { count: vocabulary }, [Math.ceil(vocabulary / 64)], cost);
+  }
   const k = Math.min(wanted, vocabulary);
   for (const second of [false, true]) {
     rec.dispatch(
@@ -64,6 +67,7 @@ export function candidates(
       { logits, histograms },
       { count: vocabulary, wanted: k },
       [groups],
+      { bytes: 4 * vocabulary },
     );
   }
   rec.dispatch(
@@ -71,6 +75,7 @@ export function candidates(
     { logits, partials, histograms, output },
     { count: vocabulary, wanted: k, capacity: CANDIDATE_CAPACITY, groups },
     [groups],
+    { bytes: 4 * vocabulary },
   );
 }
 

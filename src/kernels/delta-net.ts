@@ -51,11 +51,16 @@ export function deltaConv(
   eps: number,
 ): void {
   const { keyHeads, valueHeads, headDim } = dims;
+  const channels = deltaChannels(dims);
   rec.dispatch(
     { name: 'delta_conv', constants: { LANES: headDim / 4 } },
     { qkv: projected, conv_state: state.conv, weight, alpha_beta: projected, decay, y, gates },
     { key_heads: keyHeads, value_heads: valueHeads, stride: projectionStride(dims), eps },
     [2 * keyHeads + valueHeads, tokens],
+    {
+      bytes: 4 * (2 * tokens * (channels + 2 * valueHeads) + 7 * channels + 2 * valueHeads),
+      flops: tokens * (16 * channels + 12 * valueHeads),
+    },
   );
 }
 
@@ -131,16 +136,25 @@ export function deltaNet(
   const bindings = { qkv, gates, state: state.recurrent, o, conv_input: projected, conv_state: state.conv };
   const stride = projectionStride(dims);
   const params = { tokens, key_heads: keyHeads, value_heads: valueHeads, stride, kept };
+  const channels = deltaChannels(dims);
+  const cost = {
+    // The state is read once and written once for each that is kept.
+    bytes:
+      4 * (1 + kept) * (valueHeads * headDim ** 2 + 3 * channels) +
+      4 * tokens * (channels + valueHeads * (headDim + 2)),
+    // Per token: decay, recall, correction and read-out of the state, as the scan does them.
+    flops: 7 * tokens * valueHeads * headDim ** 2,
+  };
   if (shape.kind === 'chunks') {
     const spec = { name: 'delta_chunks', constants: { DIM: headDim } };
-    rec.dispatch(spec, bindings, params, [headDim / CHUNK_COLUMNS, valueHeads]);
+    rec.dispatch(spec, bindings, params, [headDim / CHUNK_COLUMNS, valueHeads], cost);
     return;
   }
   const { lanes, split, shared = false } = shape;
   const conditions = { subgroups: split > 1 || shared, shared };
   const constants = { DIM: headDim, LANES: lanes, SPLIT: split };
   const grid = [(headDim * split) / lanes, valueHeads] as const;
-  rec.dispatch({ name: 'delta_net', conditions, constants }, bindings, params, grid);
+  rec.dispatch({ name: 'delta_net', conditions, constants }, bindings, params, grid, cost);
 }
 
 /** `y = rms(o, weight) · silu(z)` per head. @param projected for z, as in `deltaConv` @param o, y `[T, valueHeads, D]` f32 */
@@ -156,5 +170,9 @@ export function gatedNorm(
     { o, z: projected, weight, y },
     { stride: projectionStride(dims) / 4, first: deltaChannels(dims) / 4, eps },
     [dims.valueHeads, tokens],
+    {
+      bytes: 4 * dims.headDim * (3 * tokens * dims.valueHeads + 1),
+      flops: 9 * tokens * dims.valueHeads * dims.headDim,
+    },
   );
 }

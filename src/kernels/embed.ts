@@ -9,7 +9,7 @@ export function embed(rec: Recorder, w: WeightMatrix, tokens: Bindable, x: Binda
       { ...w.bindings(part), tokens, x },
       { chunks: w.chunks, first_row: part.first, rows: part.count },
       [Math.ceil(w.chunks / 64), count],
-      { weightBytes: part.first === 0 ? (count * w.bytes) / w.rows : 0 },
+      part.first === 0 ? { weightBytes: (count * w.bytes) / w.rows, bytes: 4 * count * (1 + w.columns) } : {},
     );
   }
 }

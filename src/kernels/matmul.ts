@@ -3,7 +3,13 @@ import { CHUNK } from '../weights/quant-layout.ts';
 import { choicesOf } from './choices.ts';
 import { foldGrid } from './lanes.ts';
 import { expertMatvec, matvec, type Routed } from './matvec.ts';
-import { expertProductParams, type ProductOptions, productParams } from './product-params.ts';
+import {
+  expertProductCost,
+  expertProductParams,
+  type ProductOptions,
+  productCost,
+  productParams,
+} from './product-params.ts';
 import type { WeightMatrix } from './weight-matrix.ts';
 
 /** Which product for many tokens, the rows and tokens a workgroup of it makes, and how they are shared out to lanes. */
@@ -106,7 +112,7 @@ export function matmul(
       { ...w.bindings(part), activations: x, products: y },
       productParams(w, part, { tokens, ...options }),
       foldGrid(rec.gpu, Math.ceil(part.count / shape.rows), Math.ceil(tokens / shape.tokens)),
-      { weights: w.label, weightBytes: (w.bytes * part.count) / w.rows },
+      productCost(w, part, tokens),
     );
   }
 }
@@ -144,13 +150,14 @@ export function expertMatmul(
   { routing, maxTiles, shape, xShare, pairs }: RoutedTiles,
   { f16 = false, gated }: Pick<MatmulOptions, 'f16' | 'gated'> = {},
 ): void {
+  const slots = w.parts.reduce((sum, { count }) => sum + count, 0);
   for (const part of w.parts) {
     rec.dispatch(
       variant(w, shape, { f16, experts: true }),
       { ...w.bindings(part), activations: x, products: y, routing },
       expertProductParams(w, part, { pairs, xShare, gated, maxTiles }),
       foldGrid(rec.gpu, Math.ceil(w.rows / shape.rows), maxTiles),
-      { weights: w.label, weightBytes: w.bytes * part.count },
+      expertProductCost(w, part, { pairs, read: Math.min(pairs, slots) }),
     );
   }
 }

@@ -1,7 +1,13 @@
 import type { Bindable, Gpu, Recorder, ShaderVariant } from '../gpu/index.ts';
 import { choicesOf } from './choices.ts';
 import { foldGrid, isSoftware } from './lanes.ts';
-import { expertProductParams, type ProductOptions, productParams } from './product-params.ts';
+import {
+  expertProductCost,
+  expertProductParams,
+  type ProductOptions,
+  productCost,
+  productParams,
+} from './product-params.ts';
 import type { WeightMatrix } from './weight-matrix.ts';
 
 export interface MatvecShape {
@@ -124,7 +130,7 @@ export function matvec(
       { ...w.bindings(part), activations: x, products: y, ...normBinding(spec, norm, x), ...mixtureBindings(mixture) },
       { ...params, rows },
       foldGrid(rec.gpu, Math.ceil(rows / outputsOf(shape, swiglu)), tokens / together),
-      { weights: w.label, weightBytes: (w.bytes * part.count) / w.rows },
+      productCost(w, part, tokens, rows),
     );
   }
 }
@@ -150,7 +156,7 @@ export function expertMatvec(
       { ...w.bindings(part), activations: x, products: y, slots, ...normBinding(spec, norm, x) },
       { ...expertProductParams(w, part, { pairs, xShare, gated, norm, swiglu }), rows, row_stride: rows },
       foldGrid(rec.gpu, Math.ceil(rows / outputsOf(shape, swiglu)), pairs),
-      { weights: w.label, weightBytes: part.first === 0 ? w.bytes * pairs : 0 },
+      expertProductCost(w, part, { pairs, read: pairs, outputs: rows }),
     );
   }
 }

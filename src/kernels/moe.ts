@@ -40,6 +40,7 @@ export function router(
     { logits, slot_of: slotOf, slots, experts, weights },
     { top_k: topK, scale, layer, experts_at: expertsAt },
     [tokens],
+    { bytes: 4 * tokens * (expertCount + 1 + 4 * topK + 1), flops: 4 * tokens * expertCount },
   );
 }
 
@@ -67,6 +68,7 @@ export function expertGroups(
     { slots: routed.slots, routing },
     { pairs: routed.pairs, max_tiles: maxTiles },
     [1],
+    { bytes: 8 * routed.pairs + 16 * maxTiles },
   );
   return { ...routed, routing, maxTiles, shape };
 }
@@ -94,5 +96,6 @@ export function moeCombine(
     { routed, weights, shared_out: shared, x },
     { columns: hidden / 4, top_k: topK },
     [Math.ceil(hidden / 4 / 64), tokens],
+    { bytes: 4 * tokens * (hidden * (topK + 3) + topK + 1), flops: 2 * tokens * hidden * (topK + 1) },
   );
 }

@@ -30,6 +30,7 @@ export function mtpJoin(
     { e, h, embedding_norm: embeddingNorm, hidden_norm: hiddenNorm, y, ...(outputNorm && { output_norm: outputNorm }) },
     { columns: columns / 4, eps },
     [2, tokens],
+    { bytes: 4 * columns * (4 * tokens + 2), flops: 8 * tokens * columns },
   );
 }
 
@@ -53,6 +54,8 @@ export function argmax(
 ): void {
   const groups = Math.ceil(count / SEGMENT);
   const constants = { LANES: ARGMAX_LANES, SEGMENT };
-  rec.dispatch({ name: 'argmax', conditions: { last: false }, constants }, { values, best }, { count }, [groups]);
+  rec.dispatch({ name: 'argmax', conditions: { last: false }, constants }, { values, best }, { count }, [groups], {
+    bytes: 4 * count,
+  });
   rec.dispatch({ name: 'argmax', conditions: { last: true }, constants }, { best, index }, { count: groups }, [1]);
 }

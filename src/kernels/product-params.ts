@@ -1,3 +1,4 @@
+import type { DispatchCost } from '../gpu/index.ts';
 import type { MatrixPart, WeightMatrix } from './weight-matrix.ts';
 
 /** Where a product goes, and what becomes of what is there. */
@@ -72,6 +73,34 @@ export function expertProductParams(
     slot_count: part.count,
     max_tiles: maxTiles,
     ...fusionParams(fusions),
+  };
+}
+
+/** What the rows of one part cost: x is read once, whoever shares it. @param outputs floats of a row of y */
+export function productCost(w: WeightMatrix, part: MatrixPart, tokens: number, outputs = part.count): DispatchCost {
+  return {
+    weights: w.label,
+    weightBytes: (w.bytes * part.count) / w.rows,
+    bytes: 4 * tokens * (w.columns + outputs),
+    flops: 2 * tokens * part.count * w.columns,
+  };
+}
+
+/**
+ * What routed pairs cost, all counted with the first part of the stack, since which part serves a pair is known to the GPU alone.
+ * @param read experts that are read, at most: one a pair, or where pairs are grouped, each once
+ */
+export function expertProductCost(
+  w: WeightMatrix,
+  part: MatrixPart,
+  { pairs, read, outputs = w.rows }: { pairs: number; read: number; outputs?: number },
+): DispatchCost {
+  if (part.first > 0) return { weights: w.label };
+  return {
+    weights: w.label,
+    weightBytes: w.bytes * read,
+    bytes: 4 * pairs * (w.columns + outputs),
+    flops: 2 * pairs * w.rows * w.columns,
   };
 }
 

@@ -23,5 +23,6 @@ export function rmsNorm(
     { x, weight, y },
     { columns: columns / 4, first, eps },
     [rows],
+    { bytes: 4 * columns * (2 * rows + 1), flops: 4 * rows * columns },
   );
 }

@@ -10,5 +10,6 @@ export function swiglu(rec: Recorder, gateUp: Bindable, y: Bindable, rows: numbe
     { gate_up: gateUp, y },
     { columns: vectors, count },
     foldGrid(rec.gpu, Math.ceil(count / 64)),
+    { bytes: 12 * rows * columns, flops: 5 * rows * columns },
   );
 }
