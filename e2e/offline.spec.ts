@@ -51,14 +51,19 @@ async function expectKept(page: Page): Promise<void> {
   await page.waitForFunction(() => navigator.serviceWorker.controller?.state === 'activated');
 }
 
-test('once loaded, page and model work without the server', async ({ page, context }) => {
+/** Opens the page with its model, and takes the server away once all is here. */
+async function openOnce(page: Page): Promise<void> {
   await page.goto(server.url('/'));
   await expectReady(page);
   await expectKept(page);
   // Experts follow while one could chat already.
   await expect(page.getByRole('region', { name: 'Experts on their way' })).toBeHidden();
   await server.close();
-  await context.setOffline(true);
+  await page.context().setOffline(true);
+}
+
+test('once loaded, page and model work without the server', async ({ page }) => {
+  await openOnce(page);
   await page.reload();
   await expectReady(page);
   await expect(statusLine(page).locator('b')).toHaveText('Tiny model');
@@ -75,11 +80,7 @@ test('the service worker answers v1/ of every tab by the engine of one, also wit
   page,
   context,
 }) => {
-  await page.goto(server.url('/'));
-  await expectReady(page);
-  await expectKept(page);
-  await server.close();
-  await context.setOffline(true);
+  await openOnce(page);
   const second = await context.newPage();
   await second.goto(server.url('/'));
   await expect(statusLine(second)).toContainText('in another tab');
