@@ -51,36 +51,16 @@ async function expectKept(page: Page): Promise<void> {
   await page.waitForFunction(() => navigator.serviceWorker.controller?.state === 'activated');
 }
 
-/** Opens the page with its model, and takes the server away once all is here. */
-async function openOnce(page: Page): Promise<void> {
+test('once loaded, page, model and v1/ work without the server', async ({ page, context }) => {
   await page.goto(server.url('/'));
   await expectReady(page);
   await expectKept(page);
   // Experts follow while one could chat already.
   await expect(page.getByRole('region', { name: 'Experts on their way' })).toBeHidden();
   await server.close();
-  await page.context().setOffline(true);
-}
+  await context.setOffline(true);
 
-test('once loaded, page and model work without the server', async ({ page }) => {
-  await openOnce(page);
-  await page.reload();
-  await expectReady(page);
-  await expect(statusLine(page).locator('b')).toHaveText('Tiny model');
-  await askScripted(page, 'What is 27 + 48?');
-  await expect(answers(page).last()).toContainText('75');
-  await page
-    .locator('.sidebar')
-    .getByRole('button', { name: /^Storage/ })
-    .click();
-  await expect(page.getByRole('dialog')).toContainText('also work without a network');
-});
-
-test('the service worker answers v1/ of every tab by the engine of one, also without the server', async ({
-  page,
-  context,
-}) => {
-  await openOnce(page);
+  // Plain requests of any tab are answered by the engine of one.
   const second = await context.newPage();
   await second.goto(server.url('/'));
   await expect(statusLine(second)).toContainText('in another tab');
@@ -99,9 +79,19 @@ test('the service worker answers v1/ of every tab by the engine of one, also wit
   expect({ id, status }).toEqual({ id: 'Tiny demonstration model', status: 200 });
   expect(['good', 'bad']).toContain(JSON.parse(content));
 
-  // The tab that is left loads the model anew, and answers from then on.
+  // The tab that is left loads the model from what is stored, and has the engine then.
   await page.close();
+  await expect(statusLine(second)).not.toContainText('in another tab');
+  await expectReady(second);
+  await expect(statusLine(second).locator('b')).toHaveText('Tiny model');
   await expect.poll(() => second.evaluate(async () => (await fetch('v1/models')).status)).toBe(200);
+  await askScripted(second, 'What is 27 + 48?');
+  await expect(answers(second).last()).toContainText('75');
+  await second
+    .locator('.sidebar')
+    .getByRole('button', { name: /^Storage/ })
+    .click();
+  await expect(second.getByRole('dialog')).toContainText('also work without a network');
 });
 
 test('what is fetched late is kept too: colours, formulas and previews come without the server', async ({
