@@ -10,9 +10,16 @@ const GPU_TESTS = 'src/{gpu,kernels,model,experts,engine}/**/*.test.ts';
 const BROWSER_TESTS = 'src/**/*.browser.test.ts';
 
 /** Minutes on SwiftShader, for bookkeeping that no adapter changes: in Node only, where there is an adapter. */
-const NODE_IF_POSSIBLE = ['prefix-cache', 'full-width', 'memory-plan', 'streaming'].map(
-  (name) => `src/engine/${name}.test.ts`,
-);
+const NODE_IF_POSSIBLE = [
+  'decode-costs',
+  'device-lost',
+  'early',
+  'full-width',
+  'memory-plan',
+  'prefix-cache',
+  'streaming',
+  'tensor-names',
+].map((name) => `src/engine/${name}.test.ts`);
 
 declare module 'vitest' {
   interface ProvidedContext {

@@ -5,7 +5,7 @@ import { formatRate } from '../src/ui/format.ts';
 import { icons } from '../src/ui/icons.ts';
 import { percentResident } from '../src/ui/map-cells.ts';
 import { expertsToCome } from '../src/ui/map-watch.ts';
-import type { AnswerFigures, ExpertMapEvents, QwenChat, QwenChatEvents } from '../src/ui/qwen-chat.ts';
+import type { AnswerFigures, ChatTool, ExpertMapEvents, QwenChat, QwenChatEvents } from '../src/ui/qwen-chat.ts';
 import { type Choice, fromFiles } from './choice.ts';
 import '../src/ui/qwen-chat.ts';
 import './conversations/files-panel.ts';
@@ -23,6 +23,7 @@ import type { Panel } from './sidebar.ts';
 import './sidebar.ts';
 import './statistics-panel.ts';
 import './storage-panel.ts';
+import { fileTools } from './file-tool.ts';
 import { StoredWorks } from './stored-work.ts';
 import { strings } from './strings.ts';
 import type { OwnerState } from './tabs/messages.ts';
@@ -55,6 +56,9 @@ export class DemoPage extends PageElement {
   @state() private panel?: Panel;
   @state() private statistics = false;
   @state() private settings = readSettings();
+  /** Files that the model may read, for this visit. */
+  @state() private readable: readonly File[] = [];
+  private fileTools: readonly ChatTool[] = [];
   @state() private dropping = false;
   @query('qwen-chat') private readonly chat?: QwenChat;
   @query('dialog') private readonly dialog?: HTMLDialogElement;
@@ -147,7 +151,7 @@ export class DemoPage extends PageElement {
     const { settings } = this;
     const context = Number(this.parameters.get('context')) || settings.contextLength;
     return html`
-      <qwen-chat manual preview-page="./preview-page.html" .tools=${settings.tools ? tools : []} .contextLength=${context}
+      <qwen-chat manual preview-page="./preview-page.html" .tools=${[...(settings.tools ? tools : []), ...this.fileTools]} .contextLength=${context}
         .thinking=${settings.thinking} .system=${settings.system} .sampling=${samplingOf(settings)} .sendKey=${settings.sendKey}
         @qwen-load-progress=${this.onProgress} @qwen-ready=${this.onReady} @qwen-error=${this.onError}
         @qwen-message=${this.onMessage} @qwen-conversation-change=${this.onConversation}>
@@ -228,7 +232,8 @@ export class DemoPage extends PageElement {
     const contents = {
       menu: () => this.sidebar(),
       models: () => html`<demo-models .device=${this.device} @choose=${this.onChoose}></demo-models>`,
-      settings: () => html`<demo-settings @settings-changed=${this.onSettings}></demo-settings>`,
+      settings: () =>
+        html`<demo-settings .files=${this.readable} @settings-changed=${this.onSettings} @files-picked=${this.onFilesPicked}></demo-settings>`,
       conversations: () => html`<demo-conversation-files .keeper=${this.keeper}></demo-conversation-files>`,
       storage:
         () => html`<demo-storage .works=${this.works} .running=${this.works.all} .files=${this.stored} .freeBytes=${this.device?.freeStorageBytes} .offline=${this.updates.offline} .error=${this.storeError}
@@ -442,6 +447,11 @@ export class DemoPage extends PageElement {
   private onSettings = (): void => {
     this.settings = readSettings();
     applyTheme(this.settings.theme);
+  };
+
+  private onFilesPicked = ({ detail }: CustomEvent<readonly File[]>): void => {
+    this.readable = detail;
+    this.fileTools = fileTools(detail);
   };
 
   private toggleStatistics = (): void => {

@@ -1,5 +1,6 @@
 import { html, nothing, type TemplateResult } from 'lit';
-import { customElement, state } from 'lit/decorators.js';
+import { customElement, property, state } from 'lit/decorators.js';
+import { formatBytes } from '../src/ui/format.ts';
 import { PageElement } from './element.ts';
 import {
   type OwnSampling,
@@ -30,9 +31,13 @@ const RANGES: Record<keyof OwnSampling, Range> = {
 const TOKENS: Range = { min: 1, max: 1_000_000, step: 1 };
 const CONTEXT: Range = { min: 256, max: 1_048_576, step: 1 };
 
-/** What the reader may set, each with what it does. Kept at once; tells `settings-changed`. */
+/**
+ * What the reader may set, each with what it does. Kept at once; tells `settings-changed`. Which files the model may read is the
+ * page's to hold, for this visit: tells `files-picked` with all of them.
+ */
 @customElement('demo-settings')
 export class SettingsPanel extends PageElement {
+  @property({ attribute: false }) files: readonly File[] = [];
   @state() private settings = readSettings();
   /** Name of the field whose number cannot be taken. */
   @state() private invalid = '';
@@ -47,6 +52,7 @@ export class SettingsPanel extends PageElement {
         <h3>${words.answers}</h3>
         ${this.checkbox('thinking', words.thinking, words.thinkingHint)}
         ${this.checkbox('tools', strings.tools, strings.toolsHint)}
+        ${this.readableFiles()}
         <label class="field-label">${words.system}
           <textarea rows="3" aria-describedby="system-hint" .value=${settings.system}
             @change=${(event: Event) => this.save({ system: (event.target as HTMLTextAreaElement).value })}></textarea></label>
@@ -80,6 +86,38 @@ export class SettingsPanel extends PageElement {
             }}>${this.asked ? words.reallyReset : words.reset}</button>
         </div>
       </section>`;
+  }
+
+  private readableFiles(): TemplateResult {
+    const add = (event: Event) => {
+      const input = event.target as HTMLInputElement;
+      const added = [...(input.files ?? [])];
+      const names = new Set(added.map(({ name }) => name));
+      this.tell('files-picked', [...this.files.filter(({ name }) => !names.has(name)), ...added]);
+      input.value = ''; // so that the same file can be picked again
+    };
+    const remove = (file: File) =>
+      this.tell(
+        'files-picked',
+        this.files.filter((each) => each !== file),
+      );
+    return html`
+      <p class="field-label" id="readable">${strings.readableFiles}</p>
+      ${
+        this.files.length > 0
+          ? html`<ul class="plain" aria-labelledby="readable">${this.files.map(
+              (
+                file,
+              ) => html`<li class="row"><span class="row-text">${file.name} <span class="quiet">${formatBytes(file.size)}</span></span>
+                <button class="button" aria-label=${strings.removeReadable(file.name)} @click=${() => remove(file)}>${strings.remove}</button></li>`,
+            )}</ul>`
+          : nothing
+      }
+      <div class="row">
+        <label class="button file">${strings.addReadable}
+          <input type="file" multiple @change=${add}></label>
+        <p class="quiet row-text">${strings.readableFilesHint}</p>
+      </div>`;
   }
 
   private ownValues(): TemplateResult[] {

@@ -13,6 +13,12 @@ export const strings = {
   storageUsed: (bytes: number) => `Storage ${formatBytes(bytes)}`,
   tools: 'Calculator and clock',
   toolsHint: 'Let the model compute and tell the time. It reads some 400 tokens more before each chat.',
+  readableFiles: 'Files that the model may read',
+  readableFilesHint:
+    'Text files, picked for this visit. The model is told their names, and reads from them when it wants to.',
+  addReadable: 'Add files…',
+  remove: 'Take away',
+  removeReadable: (name: string) => `Take ${name} away`,
   theme: 'Colours',
   themes: { light: 'Light', dark: 'Dark', system: 'System' },
 

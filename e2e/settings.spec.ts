@@ -79,6 +79,32 @@ test('settings go into requests, outlive a reload, and can be set back', async (
   expect(last).toMatchObject({ chat_template_kwargs: { enable_thinking: true } });
 });
 
+test('the model reads a file that was picked, and no other', async ({ page }) => {
+  const call = (name: string) => ({ call: { read_file: JSON.stringify({ name }) } });
+  await openScripted(page, call('notes.txt'), call('secrets.txt'), { say: 'Milk and bread.' });
+  const requests = await recordRequests(page);
+  const dialog = await openPanel(page, 'Settings');
+  const text = 'Milk\nBread';
+  await dialog.getByLabel('Add files…').setInputFiles([
+    { name: 'notes.txt', mimeType: 'text/plain', buffer: Buffer.from(text) },
+    { name: 'other.txt', mimeType: 'text/plain', buffer: Buffer.from('x') },
+  ]);
+  await dialog.getByRole('button', { name: 'Take other.txt away' }).click();
+  await expect(dialog.getByRole('list', { name: 'Files that the model may read' }).getByRole('listitem')).toHaveText(
+    /notes\.txt/,
+  );
+  await expectAccessible(page);
+  await page.keyboard.press('Escape');
+  await askScripted(page, 'What am I to buy?');
+  const [first, second, third] = await requests();
+  expect(first).toMatchObject({ tools: [{ function: { name: 'read_file' } }] });
+  expect((second as { messages: unknown[] }).messages.at(-1)).toMatchObject({ role: 'tool', content: text });
+  expect((third as { messages: unknown[] }).messages.at(-1)).toMatchObject({
+    role: 'tool',
+    content: 'Error: There is no file secrets.txt. There are: notes.txt.',
+  });
+});
+
 test('by keyboard alone: another send key, and what it does', async ({ page }) => {
   await openScripted(page, { say: 'Yes.' });
   await page.getByRole('button', { name: 'Settings' }).focus();

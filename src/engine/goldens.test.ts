@@ -160,7 +160,8 @@ describe.each(['dense-f32', 'moe-f16'])('%s with a cache of q8_0 against llama.c
   test('logits have cosine ≥ 0.999 and a mean divergence ≤ 1e-3', () => expectAlike(model, name));
 });
 
-describe.each(FEW)('%s in f32 without subgroups against llama.cpp', (name) => {
+// Minutes on SwiftShader, whose kernels without subgroups have tests of their own.
+describe.runIf(!inject('alsoInNode')).each(FEW)('%s in f32 without subgroups against llama.cpp', (name) => {
   let model: TokenModel;
   beforeAll(async () => {
     model = await load(name, 'f32', ['subgroups']);
