@@ -27,6 +27,7 @@ import { fileTools } from './file-tool.ts';
 import { StoredWorks } from './stored-work.ts';
 import { strings } from './strings.ts';
 import type { OwnerState } from './tabs/messages.ts';
+import { ServedRequests } from './tabs/served-requests.ts';
 import { SharedGpu } from './tabs/shared-gpu.ts';
 import { tools } from './tools.ts';
 
@@ -77,6 +78,7 @@ export class DemoPage extends PageElement {
     engine: () => this.ready,
     state: () => ({ model: this.modelUrl || this.modelName, name: this.modelName, info: this.ready?.info }),
   });
+  private readonly requests = new ServedRequests();
   /** What is to be loaded as soon as this tab has the GPU. */
   private wanted: Choice = { model: embeddedModel.url, tower: embeddedModel.tower };
   /** Answers come from the tab that has the GPU. */
@@ -99,6 +101,11 @@ export class DemoPage extends PageElement {
     document.removeEventListener('keydown', this.onKeyDown);
     for (const type of ['dragover', 'dragleave', 'drop'] as const) window.removeEventListener(type, this.onDrag);
     clearInterval(this.figuresTimer);
+    this.requests.use(undefined);
+  }
+
+  protected override updated(): void {
+    this.requests.use(this.ready);
   }
 
   protected override willUpdate(changed: PropertyValues): void {

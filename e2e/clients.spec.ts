@@ -2,6 +2,7 @@
  * OpenAI's own client and the Vercel AI SDK, unchanged, on the built library with the trained model: `engine.fetch` is all
  * that they are given. One page and one engine for all, and questions that the model answers in a few tokens.
  */
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import { expect, type Page, test } from 'playwright/test';
 import { tools as demoTools } from '../demo/tools.ts';
 import type * as Library from '../src/index.ts';
@@ -38,6 +39,17 @@ const tools = demoTools.map(({ name, description, parameters }) => ({
 const product = { role: 'user' as const, content: 'What is 1234 * 567?' };
 const PRODUCT = '699678';
 
+/** The answers are bounded: a model that never saw JSON writes numbers and strings without an end. */
+const SCHEMAS: readonly (readonly [schema: Record<string, unknown>, stream: boolean])[] = [
+  [{ enum: ['good', 'bad', 'so-so'] }, false],
+  [{ type: 'array', items: { type: 'integer', minimum: 1, maximum: 6 }, minItems: 2, maxItems: 3 }, false],
+  [{ type: 'object', properties: { name: { type: 'string', maxLength: 5 } }, required: ['name'] }, true],
+];
+const SHAPE = {
+  color: expect.stringMatching(/^(red|green|blue)$/),
+  corners: expect.any(Number),
+};
+
 test.beforeAll(async ({ browser }) => {
   await bundle('clients', 'e2e/clients/clients.ts');
   const context = await browser.newContext();
@@ -56,7 +68,13 @@ test.beforeAll(async ({ browser }) => {
     const { fetch } = globalThis.engine;
     const baseURL = 'http://engine/v1';
     globalThis.openai = new OpenAI({ baseURL, apiKey: '-', fetch, dangerouslyAllowBrowser: true });
-    globalThis.tiny = ai.createOpenAICompatible({ name: 'engine', baseURL, fetch, includeUsage: true })(name);
+    globalThis.tiny = ai.createOpenAICompatible({
+      name: 'engine',
+      baseURL,
+      fetch,
+      includeUsage: true,
+      supportsStructuredOutputs: true,
+    })(name);
   }, NAME);
 });
 
@@ -203,12 +221,15 @@ test.describe('OpenAI’s client', () => {
         );
       const { completions } = openai.chat;
       const long = { role: 'user' as const, content: 'a long story '.repeat(2000) };
+      const schema = { type: 'array', items: { type: 'integer' }, uniqueItems: true };
+      const response_format = { type: 'json_schema' as const, json_schema: { name: 'set', schema } };
       return Promise.all([
         told(completions.create({ ...body, top_p: 3 })),
         told(completions.create({ ...body, top_p: 3, stream: true })),
         told(completions.stream({ ...body, n: 2 }).finalContent()),
         told(completions.create({ ...body, model: 'gpt-5' })),
         told(completions.create({ ...body, messages: [long] })),
+        told(completions.create({ ...body, response_format })),
         told(openai.embeddings.create({ model: body.model, input: 'Hello' })),
       ]);
     }, hello);
@@ -219,8 +240,44 @@ test.describe('OpenAI’s client', () => {
       ['BadRequestError', 'n', null, says],
       ['NotFoundError', 'model', 'model_not_found', says],
       ['BadRequestError', 'messages', 'context_length_exceeded', says],
+      ['BadRequestError', 'response_format.json_schema.schema.uniqueItems', null, says],
       ['NotFoundError', null, 'unknown_url', expect.stringContaining('/v1/embeddings')],
     ]);
+  });
+
+  test('answers in a JSON schema, whole and streamed', async () => {
+    const ajv = new Ajv2020();
+    for (const [schema, stream] of SCHEMAS) {
+      const { message, finish_reason } = await page.evaluate(
+        async ({ body, stream }) => {
+          const { completions } = openai.chat;
+          const { choices } = stream
+            ? await completions.stream(body).finalChatCompletion()
+            : await completions.create(body);
+          return choices[0];
+        },
+        {
+          body: {
+            ...hello,
+            response_format: { type: 'json_schema' as const, json_schema: { name: 'answer', schema } },
+          },
+          stream,
+        },
+      );
+      expect(finish_reason).toBe('stop');
+      expect(ajv.validate(schema, JSON.parse(message.content ?? '')), message.content ?? '').toBe(true);
+    }
+  });
+
+  test('parse gives a value of a zod schema', async () => {
+    const { parsed, valid } = await page.evaluate(async (body) => {
+      const { Shape, zodResponseFormat } = clients;
+      const response_format = zodResponseFormat(Shape, 'shape');
+      const { choices } = await openai.chat.completions.parse({ ...body, response_format });
+      const { parsed } = choices[0].message;
+      return { parsed, valid: Shape.safeParse(parsed).success };
+    }, hello);
+    expect({ parsed, valid }).toEqual({ parsed: SHAPE, valid: true });
   });
 
   test('tool_choice: none hides the tools', async () => {
@@ -329,6 +386,21 @@ test.describe('the AI SDK', () => {
       return { text, finishReason, tokens: usage.outputTokens };
     }, options);
     expect(made).toEqual({ text: GREETING, finishReason: 'stop', tokens: expect.any(Number) });
+  });
+
+  test('generates an object of a zod schema', async () => {
+    const made = await page.evaluate(async (options) => {
+      const { ai, Shape } = clients;
+      const { object, finishReason } = await ai.generateObject({
+        model: tiny,
+        schema: Shape,
+        prompt: 'Hello',
+        maxRetries: 0,
+        ...options,
+      });
+      return { object, finishReason, valid: Shape.safeParse(object).success };
+    }, options);
+    expect(made).toEqual({ object: SHAPE, finishReason: 'stop', valid: true });
   });
 
   test('streams text and thoughts', async () => {

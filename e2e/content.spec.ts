@@ -121,30 +121,41 @@ const breakout = `<!doctype html>
   })();
 </script>`;
 
-test('a preview runs, and reaches neither the page nor storage nor the network', async ({ page, baseURL }) => {
-  const leaks: string[] = [];
-  await page.context().route('**/leak*', (route) => {
-    leaks.push(route.request().url());
-    return route.abort();
+for (const [frame, path] of [
+  ['written into it', '/e2e/ui.html'],
+  ['with an address', '/e2e/policy.html'],
+]) {
+  test(`a preview, its frame ${frame}, runs and reaches neither page nor storage nor network`, async ({
+    page,
+    baseURL,
+  }) => {
+    const leaks: string[] = [];
+    await page.context().route('**/leak*', (route) => {
+      leaks.push(route.request().url());
+      return route.abort();
+    });
+    const here = new URL(baseURL ?? '').origin;
+    const codes = [
+      breakout.replace('HERE', here),
+      `<h1>Going</h1><script>setTimeout(() => { location = '${here}/leak-location'; }, 100)</script>`,
+      '<h1>Refreshing</h1><meta http-equiv="refresh" content="0;url=/leak-refresh">',
+      '<h1><a href="/leak-link">Following</a></h1><script>document.querySelector("a").click()</script>',
+    ];
+    await openAt(page, path, {
+      say: `${codes.map((code) => `\`\`\`html\n${code}\n\`\`\``).join('\n\n')}\n\nDone.`,
+      delayMs: 0,
+    });
+    await ask(page, 'Try');
+    await expect(said(page, 'Done.')).toBeVisible();
+    for (const _ of codes) await page.getByRole('button', { name: 'Preview', exact: true }).first().click();
+    await expect(running(page).getByRole('heading')).toHaveText('Could: []');
+    // Where a frame would go, nothing is: the browser shows that it was refused.
+    for (const place of [1, 2, 3]) await expect(running(page, place).getByRole('heading')).toHaveCount(0);
+    expect(leaks).toEqual([]);
+    expect(page.context().pages()).toHaveLength(1);
+    expect(page.url()).toContain(path);
   });
-  const here = new URL(baseURL ?? '').origin;
-  const codes = [
-    breakout.replace('HERE', here),
-    `<h1>Going</h1><script>setTimeout(() => { location = '${here}/leak-location'; }, 100)</script>`,
-    '<h1>Refreshing</h1><meta http-equiv="refresh" content="0;url=/leak-refresh">',
-    '<h1><a href="/leak-link">Following</a></h1><script>document.querySelector("a").click()</script>',
-  ];
-  await open(page, { say: `${codes.map((code) => `\`\`\`html\n${code}\n\`\`\``).join('\n\n')}\n\nDone.`, delayMs: 0 });
-  await ask(page, 'Try');
-  await expect(said(page, 'Done.')).toBeVisible();
-  for (const _ of codes) await page.getByRole('button', { name: 'Preview', exact: true }).first().click();
-  await expect(running(page).getByRole('heading')).toHaveText('Could: []');
-  // Where a frame would go, nothing is: the browser shows that it was refused.
-  for (const place of [1, 2, 3]) await expect(running(page, place).getByRole('heading')).toHaveCount(0);
-  expect(leaks).toEqual([]);
-  expect(page.context().pages()).toHaveLength(1);
-  expect(page.url()).toContain('/e2e/ui.html');
-});
+}
 
 test('a preview waits for the end of its block, is sized and run again by keyboard, and closes', async ({ page }) => {
   await open(page, { say: '```html\n<button onclick="this.textContent = 1">0</button>', hang: true });

@@ -5,7 +5,7 @@ import { expect, type Page } from 'playwright/test';
 import { startTestServer, type TestServer } from '../tools/test-server.ts';
 import { answers, expectReady, statusLine } from './demo-page.ts';
 import { test } from './policy.ts';
-import { askScripted } from './scripted-page.ts';
+import { askScripted, giveScripts } from './scripted-page.ts';
 
 const FOLDER = 'dist/demo';
 const TYPES: Record<string, string> = {
@@ -22,16 +22,22 @@ let server: TestServer;
 
 test.beforeEach(async () => {
   server = await startTestServer({ folder: FOLDER });
-  const entries = await readdir(FOLDER, { withFileTypes: true, recursive: true });
-  for (const entry of entries.filter((each) => each.isFile())) {
-    const path = relative(FOLDER, join(entry.parentPath, entry.name));
-    server.behave(`/${path}`, { headers: typeOf(path) });
-  }
+  for (const path of await filesOfPage()) server.behave(`/${path}`, { headers: typeOf(path) });
   server.setFile('/', await readFile(join(FOLDER, 'index.html')));
   server.behave('/', { headers: typeOf('index.html') });
 });
 
 test.afterEach(() => server.close());
+
+async function filesOfPage(): Promise<string[]> {
+  const entries = await readdir(FOLDER, { withFileTypes: true, recursive: true });
+  return entries
+    .filter((each) => each.isFile())
+    .map(({ parentPath, name }) => relative(FOLDER, join(parentPath, name)));
+}
+
+/** Models have their own store, licences are for readers online, and a service worker is the browser's to keep. */
+const NOT_KEPT = /^models\/|\.md$|^service-worker\.js$/;
 
 function typeOf(path: string): Record<string, string> {
   return {
@@ -45,7 +51,7 @@ async function expectKept(page: Page): Promise<void> {
   await page.waitForFunction(() => navigator.serviceWorker.controller?.state === 'activated');
 }
 
-test('once loaded, page and model work without the server', async ({ page, context }) => {
+test('once loaded, page, model and v1/ work without the server', async ({ page, context }) => {
   await page.goto(server.url('/'));
   await expectReady(page);
   await expectKept(page);
@@ -53,16 +59,68 @@ test('once loaded, page and model work without the server', async ({ page, conte
   await expect(page.getByRole('region', { name: 'Experts on their way' })).toBeHidden();
   await server.close();
   await context.setOffline(true);
-  await page.reload();
-  await expectReady(page);
-  await expect(statusLine(page).locator('b')).toHaveText('Tiny model');
-  await askScripted(page, 'What is 27 + 48?');
-  await expect(answers(page).last()).toContainText('75');
-  await page
+
+  // Plain requests of any tab are answered by the engine of one.
+  const second = await context.newPage();
+  await second.goto(server.url('/'));
+  await expect(statusLine(second)).toContainText('in another tab');
+  const { id, status, content } = await second.evaluate(async () => {
+    const [{ id }] = (await (await fetch('v1/models')).json()).data;
+    const request = {
+      model: id,
+      messages: [{ role: 'user', content: 'Hello' }],
+      chat_template_kwargs: { enable_thinking: false },
+      // What holds the answer to it is fetched now, from what is kept.
+      response_format: { type: 'json_schema', json_schema: { name: 'mood', schema: { enum: ['good', 'bad'] } } },
+    };
+    const response = await fetch('v1/chat/completions', { method: 'POST', body: JSON.stringify(request) });
+    return { id, status: response.status, content: (await response.json()).choices?.[0].message.content };
+  });
+  expect({ id, status }).toEqual({ id: 'Tiny demonstration model', status: 200 });
+  expect(['good', 'bad']).toContain(JSON.parse(content));
+
+  // The tab that is left loads the model from what is stored, and has the engine then.
+  await page.close();
+  await expect(statusLine(second)).not.toContainText('in another tab');
+  await expectReady(second);
+  await expect(statusLine(second).locator('b')).toHaveText('Tiny model');
+  await expect.poll(() => second.evaluate(async () => (await fetch('v1/models')).status)).toBe(200);
+  await askScripted(second, 'What is 27 + 48?');
+  await expect(answers(second).last()).toContainText('75');
+  await second
     .locator('.sidebar')
     .getByRole('button', { name: /^Storage/ })
     .click();
-  await expect(page.getByRole('dialog')).toContainText('also work without a network');
+  await expect(second.getByRole('dialog')).toContainText('also work without a network');
+});
+
+test('what is fetched late is kept too: colours, formulas and previews come without the server', async ({
+  page,
+  context,
+}) => {
+  await page.goto(server.url('/?model=/none.gguf'));
+  const code = '<h1>No</h1><script>document.querySelector("h1").textContent = "At work"</script>';
+  await giveScripts(page, { say: `\`\`\`html\n${code}\n\`\`\`\n\nand $\\frac{1}{2}$.` });
+  await expectKept(page);
+  const kept = await page.evaluate(async () => {
+    const [name] = await caches.keys();
+    const files = await (await caches.open(name)).keys();
+    return files.map(({ url }) => new URL(url).pathname.slice(1)).sort();
+  });
+  expect(kept).toEqual((await filesOfPage()).filter((path) => !NOT_KEPT.test(path)).sort());
+  for (const late of ['grammar', 'highlight', 'maths', 'preview-page']) {
+    expect(kept.join(' ')).toContain(late);
+  }
+
+  await askScripted(page, 'Show me');
+  await server.close();
+  await context.setOffline(true);
+  await page.reload();
+  await expect(page.locator('.hljs-tag').first()).toBeVisible();
+  await expect(page.locator('math mfrac')).toBeVisible();
+  await page.getByRole('button', { name: 'Preview', exact: true }).click();
+  const outer = page.locator('qwen-code-preview iframe').contentFrame();
+  await expect(outer.locator('iframe').contentFrame().getByRole('heading')).toHaveText('At work');
 });
 
 test('a newer version waits until it is asked for, and what was said stays', async ({ page, context }) => {

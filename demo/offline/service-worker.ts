@@ -1,10 +1,12 @@
 /**
- * Lets the page work without a network once it was loaded. Models are not its business: they come from their own store.
+ * Lets the page work without a network once it was loaded, and gives every tab `v1/…` of the engine that one of them has.
+ * Models are not its business: they come from their own store.
  *
  * A new build is fetched beside the old one and waits; the page offers to reload, and only then, or when no tab shows the old
  * one any more, does it take over.
  */
 
+import { handleEngineRequest } from '../../src/api/service-worker.ts';
 import { SKIP_WAITING } from './messages.ts';
 import { Precache } from './precache.ts';
 
@@ -45,6 +47,7 @@ worker.addEventListener('activate', (event) => {
 });
 
 worker.addEventListener('fetch', (event) => {
+  if (handleEngineRequest(event)) return;
   const { url, method, mode } = event.request;
   const isNavigation = mode === 'navigate';
   // All else goes its own way: models, other pages of this server, and whoever else listens here.

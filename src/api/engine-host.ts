@@ -293,7 +293,7 @@ export class EngineHost implements EngineService {
       thinking,
       tools,
       grammar,
-      opening: tools?.opening || (thinking ? '' : (unfinished?.content ?? '')),
+      opening: tools?.opening || (thinking ? '' : (unfinished?.content.trimStart() ?? '')),
       checkpoints: this.#checkpoints(promptIds, images),
       resumed: thinking && unfinished !== undefined && unfinished.reasoning.trim() !== '',
       mode: rendered.opensThinking ? 'thinking' : 'standard',

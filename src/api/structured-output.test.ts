@@ -203,23 +203,64 @@ it('says what stands in the way where the library may not run', async () => {
   });
 });
 
-it('goes on with an answer that was cut, within the same format', async () => {
-  const { message } = await ask(4, { enable_thinking: false, max_tokens: 12, response_format: PERSON });
-  const begun = String(message.content);
-  const messages = [
-    { role: 'user' as const, content: 'hi' },
-    { role: 'assistant' as const, content: begun },
-  ];
-  const request = {
-    messages,
+/** What follows an answer that was cut. */
+function goOn(seed: number, begun: string, request: Partial<ChatCompletionRequest> = {}, reasoning_content?: string) {
+  return ask(seed, {
+    messages: [
+      { role: 'user', content: 'hi' },
+      { role: 'assistant', content: begun, reasoning_content },
+    ],
     continue_final_message: true,
     add_generation_prompt: false,
-    enable_thinking: false,
+    enable_thinking: reasoning_content !== undefined,
     response_format: PERSON,
-  };
-  const { message: rest, finish_reason } = await ask(5, request);
-  expect(finish_reason).toBe('stop');
-  expect(ajv.validate(PERSON_SCHEMA, JSON.parse(begun + rest.content)), begun + rest.content).toBe(true);
-  messages[1].content = 'Well, ';
-  await expect(ask(6, { ...request, messages })).rejects.toMatchObject({ code: 'invalid-request', param: 'messages' });
+    ...request,
+  });
+}
+
+it('goes on with an answer wherever it was cut, within the same format', async () => {
+  const whole = JSON.stringify({ name: 'a"é\n', born: -120 });
+  for (let cut = 0; cut <= whole.length; cut++) {
+    const begun = whole.slice(0, cut);
+    const { message, finish_reason } = await goOn(cut, begun);
+    expect(finish_reason, begun).toBe('stop');
+    const text = begun + (message.content ?? '');
+    expect(ajv.validate(PERSON_SCHEMA, JSON.parse(text)), text).toBe(true);
+  }
+  expect((await goOn(1, whole)).message.content ?? '', 'nothing is missing').toBe('');
+  const { message } = await goOn(2, ' {"a": [1, ', { response_format: { type: 'json_object' } });
+  expect(JSON.parse(`{"a": [1, ${message.content}`)).toMatchObject({ a: expect.any(Array) });
+});
+
+it('goes on with reasoning that was cut, and with an answer behind one', async () => {
+  const { message } = await goOn(3, '', {}, 'Well, so');
+  expect(message.reasoning_content).toBeTruthy();
+  expect(ajv.validate(PERSON_SCHEMA, JSON.parse(message.content as string)), String(message.content)).toBe(true);
+  const begun = '{"name": "Ada';
+  const behind = (await goOn(4, begun, {}, 'Well, so')).message;
+  expect(behind.reasoning_content ?? '').toBe('');
+  expect(ajv.validate(PERSON_SCHEMA, JSON.parse(begun + behind.content)), begun + behind.content).toBe(true);
+});
+
+it('goes on with a value or with a call, where tools stand beside the format', async () => {
+  const whole = '{"name": "Ada", "born": 1815}';
+  const { message, finish_reason } = await goOn(5, whole, { tools });
+  expect([message.content ?? '', finish_reason]).toEqual(['', 'stop']);
+  const rest = (await goOn(6, whole.slice(0, 12), { tools })).message.content;
+  expect(ajv.validate(PERSON_SCHEMA, JSON.parse(whole.slice(0, 12) + rest)), String(rest)).toBe(true);
+  for (const begun of ['<tool_call>\n<function=add>\n', '<tool_call>\n<function=add>\n<parameter=text>\na "b']) {
+    // Free, so that the model ends it as it likes.
+    const { finish_reason } = await goOn(7, begun, { tools, max_tokens: 5 }, undefined);
+    expect(finish_reason, begun).toBe('length');
+  }
+});
+
+it.each([
+  ['Well, ', undefined],
+  ['{"name": "Ada", "born": 1815} and', undefined],
+  ['{"name": "Ada", "born": 1815} and', tools],
+  ['<tool_call>\n<function=add>\n', undefined],
+  ['<tool_call>\n<function=other>\n', tools],
+])('does not go on with %j, which is not in the format', async (begun, tools) => {
+  await expect(goOn(8, begun, { tools })).rejects.toMatchObject({ code: 'invalid-request', param: 'messages' });
 });

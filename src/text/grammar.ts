@@ -90,9 +90,11 @@ export class Grammars {
     const isOpen = grammar.ends !== 'value';
     const matcher = await library.GrammarMatcher.createGrammarMatcher(compiled, undefined, isOpen);
     const lengths = grammar.lengths.length > 0 ? this.#lengthsOf(matcher, grammar.lengths) : undefined;
-    // After each quote it may matter what the grammar holds there.
-    for (const piece of place.opening?.split(/(?<=")/) ?? []) {
-      if (matcher._acceptString(piece)) lengths?.acceptText(piece);
+    // After each quote it may matter what the grammar holds there; after each line, whether a call has begun.
+    for (const piece of place.opening?.split(/(?<=["\n])/) ?? []) {
+      const isWhole = matcher.isTerminated();
+      if (isWhole && place.opening?.startsWith(CALL)) break;
+      if (!isWhole && matcher._acceptString(piece)) lengths?.acceptText(piece);
       else {
         matcher.dispose();
         throw new QwenError(
@@ -249,7 +251,7 @@ class GrammarMask implements TokenMask {
     this.#sets = sets;
     this.#first = opening.slice(0, 1);
     this.#lengths = lengths;
-    this.#phase = thinking ? 'thinking' : 'answer';
+    this.#phase = thinking ? 'thinking' : this.#placeInAnswer();
     this.#between = tokenizer.encode(AFTER_THINKING);
   }
 
@@ -286,7 +288,7 @@ class GrammarMask implements TokenMask {
         this.#lengths?.accept(id);
         this.#blankLength = allows(this.#sets.blank, id) ? this.#blankLength + this.#tokenizer.bytes(id).length : 0;
         this.#first ||= latin1(this.#tokenizer.bytes(id)).trim().slice(0, 1);
-        if (this.#matcher.isTerminated()) this.#phase = this.#first === CALL ? 'free' : 'ended';
+        this.#phase = this.#placeInAnswer();
         return;
       }
     }
@@ -294,6 +296,11 @@ class GrammarMask implements TokenMask {
 
   dispose(): void {
     this.#matcher.dispose();
+  }
+
+  #placeInAnswer(): 'answer' | 'ended' | 'free' {
+    if (!this.#matcher.isTerminated()) return 'answer';
+    return this.#first === CALL ? 'free' : 'ended';
   }
 
   /** As `ReasoningSplitter`: the marker counts, whatever tokens it is made of. */

@@ -47,13 +47,16 @@ export class CodePreview extends LitElement {
     if ((changed.has('code') || changed.has('run')) && this.frame) this.reload();
   }
 
-  /** Embedders whose policy forbids inline scripts give the frame's page as a file; a `srcdoc` would be under their policy. */
+  /**
+   * Embedders whose policy forbids inline scripts give the frame's page as a file; a `srcdoc` would be under their policy. That
+   * frame keeps its origin, for service workers give nothing to those without: it would not come when there is no network.
+   * The code is not in it, but in a frame within, which has none either way.
+   */
   private frameFor(_run: number): TemplateResult {
     const send = () => this.frame?.contentWindow?.postMessage(this.code, '*');
     const page = (this.getRootNode() as Partial<ShadowRoot>).host as { previewPage?: string } | undefined;
     return page?.previewPage
-      ? html`<iframe title=${strings.previewTitle} sandbox="allow-scripts" referrerpolicy="no-referrer" src=${page.previewPage}
-          @load=${send}></iframe>`
+      ? html`<iframe title=${strings.previewTitle} referrerpolicy="no-referrer" src=${page.previewPage} @load=${send}></iframe>`
       : html`<iframe title=${strings.previewTitle} sandbox="allow-scripts" .srcdoc=${previewPage} @load=${send}></iframe>`;
   }
 
