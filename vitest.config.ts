@@ -17,6 +17,7 @@ const NODE_IF_POSSIBLE = [
   'full-width',
   'memory-plan',
   'prefix-cache',
+  'step-ahead',
   'streaming',
   'tensor-names',
 ].map((name) => `src/engine/${name}.test.ts`);

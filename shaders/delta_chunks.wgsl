@@ -141,7 +141,7 @@ fn main(
     workgroupBarrier();
   }
   for (var n = lane; n < u32(COLUMNS * KEYS); n += u32(LANES)) {
-    state[s_at + n] = s[(n / u32(KEYS)) * u32(PITCH) + n % u32(KEYS)];
+    state[step.into * stride + s_at + n] = s[(n / u32(KEYS)) * u32(PITCH) + n % u32(KEYS)];
   }
   let invocation = (h * groups.x + group.x) * u32(LANES) + lane;
   move_conv_states(invocation, groups.x * groups.y * u32(LANES), row);

@@ -2,8 +2,8 @@
 //   S ← α·S;  δ = β·(v − Sᵀk);  S ← S + k δᵀ;  o = Sᵀq        S [D keys, D values] f32 per value head
 //   qkv [T, C] f32 after delta_conv (q heads, k heads, v heads) · gates [T, Hv] (α, β) · o [T, Hv, D] f32
 //   state [states, Hv, D values, D keys] f32: transposed, so that a lane's run of keys is contiguous; read from step.state.
-//   States after the last `kept` tokens are written, the one k tokens before the end to place k: a later pass may go on from
-//   any of them, so tokens that turn out wrong are taken back without a copy
+//   States after the last `kept` tokens are written, the one k tokens before the end to place step.into + k: a later pass may go
+//   on from any of them, so tokens that turn out wrong are taken back without a copy
 //   value head h reads key head h % Hk
 //   lane: one column (value) and D / SPLIT of its keys; SPLIT neighbours share a column and add by subgroup shuffles
 //   shared: the workgroup is one subgroup, which loads k and q once and passes them round: where a load costs as much as tens of
@@ -88,7 +88,7 @@ fn main(
     let back = params.tokens - 1u - t;
     if (back < params.kept) {
       for (var i = 0u; i < u32(KEYS); i++) {
-        state[back * stride + s_at + i] = s[i];
+        state[(step.into + back) * stride + s_at + i] = s[i];
       }
     }
   }

@@ -35,7 +35,7 @@ fn move_conv_states(invocation: u32, invocations: u32, row: u32) {
         if (input >= 3u) {
           value = conv_input[(input - 3u) * (params.stride / 4u) + c];
         }
-        conv_state[(3u * back + j) * row + c] = value;
+        conv_state[(3u * (step.into + back) + j) * row + c] = value;
       }
     }
   }

@@ -1,7 +1,7 @@
 // The step buffer of lib/step.wgsl, for the kernel that may raise the halt.
 struct HaltingStep {
   position: u32,
-  tokens: u32,
+  into: u32,
   halt: atomic<u32>,
   state: u32,
 }

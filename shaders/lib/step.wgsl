@@ -3,12 +3,12 @@
 struct Step {
   // Index in the context (and in the KV cache) of the first token of this pass.
   position: u32,
-  // Tokens in this pass.
-  tokens: u32,
+  // Where the DeltaNet layers' states behind this pass go: place `into` gets the one after its last token, and where more are
+  // kept, place `into + k` the one k tokens before.
+  into: u32,
   // 0, or 1 + the layer that wants an expert which is in no slot: what follows is left undone until it is there.
   halt: u32,
-  // Of the DeltaNet layers' states, the one that this pass goes on from: 0 is the state after all that was read so far, k the
-  // state k tokens before, where the last pass kept it.
+  // The place of the DeltaNet layers' state that this pass goes on from.
   state: u32,
 }
 

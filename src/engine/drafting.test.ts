@@ -418,10 +418,11 @@ describe('with experts, also in the MTP block', () => {
     );
     expect(without.slots).toEqual(Array(4).fill(9));
     expect(planned.slots).toEqual(Array(5).fill(9));
-    // One more state of three DeltaNet layers, a cache, and the hidden states that wait.
-    const state = 4 * (3 * 6 * 128 + 2 * 128 * 128);
+    expect([without.stepsAhead, planned.stepsAhead]).toEqual([true, false]);
+    // A cache, and the hidden states that wait. Both have one more state of the DeltaNet layers, the other for steps ahead.
     const cache = 2 * 4 * 256 * 300;
-    expect(planned.contextBytes - without.contextBytes).toBe(3 * state + cache + 256 * 128 * 4);
+    expect(planned.contextBytes - without.contextBytes).toBe(cache + 256 * 128 * 4);
+    expect(planned.minimumBytes - without.minimumBytes).toBeGreaterThan(3 * 4 * (3 * 6 * 128 + 2 * 128 * 128));
 
     const load = {
       ...options,

@@ -71,7 +71,7 @@ export class Foresight {
   async #ask(first: number, count: number): Promise<number[][]> {
     const program = await this.#program(first);
     const { gpu } = this;
-    writeStep(gpu, this.#step, { position: 0, tokens: 0, state: 0 });
+    writeStep(gpu, this.#step, { position: 0 });
     const encoder = gpu.device.createCommandEncoder();
     program.encode(encoder);
     const back = new Readback();

@@ -111,7 +111,9 @@ describe.each(EXPERT_MODELS)('with a budget for a part of the experts, $title', 
 
 describe('a model of experts', () => {
   test('without a budget has a slot for every expert', async () => {
-    const { slots, experts, streamedBytes, minimumBytes, fullBytes, sharedBytes, expertBytes } = await plan(SHARDS);
+    const planned = await plan(SHARDS);
+    const { slots, experts, streamedBytes, minimumBytes, fullBytes, sharedBytes, expertBytes } = planned;
+    expect(planned.stepsAhead).toBe(true);
     expect(experts).toBe(10);
     expect(slots).toEqual([10, 10, 10, 10]);
     expect(streamedBytes).toBe(0);
@@ -141,7 +143,8 @@ describe('a model of experts', () => {
 
   test('the estimate of speed follows what it assumes', async () => {
     const { minimumBytes } = await plan(SHARDS);
-    const { speed } = await plan(SHARDS, minimumBytes);
+    const { speed, stepsAhead } = await plan(SHARDS, minimumBytes);
+    expect(stepsAhead).toBe(false); // a step that waits for experts would have to be waited for
     expect(speed.assumptions.hitRate).toBeCloseTo(0.3);
     const { gpuBytesPerSecond, storeBytesPerSecond } = speed.assumptions;
     const seconds = speed.gpuBytesPerToken / gpuBytesPerSecond + speed.missBytesPerToken / storeBytesPerSecond;
@@ -153,11 +156,28 @@ test('a dense model has no slots, and loads with the least that its plan names',
   const planned = await plan(['dense-k.gguf']);
   expect(planned).toMatchObject({ experts: 0, slots: [], streamedBytes: 0, expertBytes: 0 });
   expect(planned.minimumBytes).toBe(planned.fullBytes);
+  expect(planned.stepsAhead).toBe(true);
+  expect((await plan(['dense-k.gguf'], planned.minimumBytes)).stepsAhead).toBe(false);
   const model = await load(['dense-k.gguf'], planned.minimumBytes);
   await work(model);
   expect(model.stats().peakGpuBytes).toBeLessThanOrEqual(planned.minimumBytes);
   await model.dispose();
   await expect(plan(['dense-k.gguf'], 1e6)).rejects.toMatchObject({ code: 'out-of-memory' });
+});
+
+test('steps go ahead where a budget has room for one more state, which the plan counts', async () => {
+  const name = 'dense-k.gguf';
+  const least = await plan([name], (await plan([name])).minimumBytes);
+  const state = (await plan([name])).contextBytes - least.contextBytes;
+  expect(state).toBeGreaterThan(0);
+  const budget = Math.ceil(least.totalBytes + 1.5 * state);
+  const planned = await plan([name], budget);
+  expect(planned.stepsAhead).toBe(true);
+  expect(planned.totalBytes - planned.snapshotBytes).toBeGreaterThanOrEqual(least.totalBytes + state);
+  const model = await load([name], budget);
+  await work(model);
+  expect(model.stats().peakGpuBytes).toBeLessThanOrEqual(planned.totalBytes);
+  await model.dispose();
 });
 
 test('the least budget holds a conversation that outgrows its first cache', async () => {

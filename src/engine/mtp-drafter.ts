@@ -97,7 +97,7 @@ export class MtpDrafter {
     for (let i = 0; i < Math.max(drafts, 1); i++) {
       const position = i === 0 ? read : read + tokens.length + i - 1;
       const count = i === 0 ? tokens.length : 1;
-      writeStep(gpu, this.steps[i], { position, tokens: count, state: 0 });
+      writeStep(gpu, this.steps[i], { position });
       gpu.write(this.#ropes[i], 0, ropeTable(rope, sequencePositions(position + 1, count, images)));
     }
   }

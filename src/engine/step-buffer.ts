@@ -7,9 +7,10 @@ export const HALT_AT = 8;
 export interface Step {
   /** Tokens before it. */
   readonly position: number;
-  readonly tokens: number;
-  /** Which of the recurrent states it goes on from. */
-  readonly state: number;
+  /** The place of the recurrent state that it goes on from. Default 0. */
+  readonly state?: number;
+  /** The place of the state that it leaves. Default 0. */
+  readonly into?: number;
 }
 
 export function createStep(gpu: Gpu, label: string): GpuBuffer {
@@ -17,6 +18,6 @@ export function createStep(gpu: Gpu, label: string): GpuBuffer {
 }
 
 /** Tells the programs that read it where they are; nothing halts them. */
-export function writeStep(gpu: Gpu, buffer: GpuBuffer, { position, tokens, state }: Step): void {
-  gpu.write(buffer, 0, new Uint32Array([position, tokens, 0, state]));
+export function writeStep(gpu: Gpu, buffer: GpuBuffer, { position, state = 0, into = 0 }: Step): void {
+  gpu.write(buffer, 0, new Uint32Array([position, into, 0, state]));
 }

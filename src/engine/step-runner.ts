@@ -13,6 +13,7 @@ import {
   type CandidateList,
   candidateSizes,
   candidates,
+  likeliest,
   PENALTY_CAPACITY,
   readCandidates,
 } from '../kernels/candidates.ts';
@@ -67,6 +68,8 @@ export interface RunnerOptions {
   drafts?: number;
   /** Drafts instead of the model's MTP block. */
   drafter?: Drafter;
+  /** Whether `stepAhead` goes ahead, which takes one more recurrent state; not with drafts. Default false. */
+  ahead?: boolean;
 }
 
 /** Counters of the last decode step, which with drafts may have given several tokens. */
@@ -92,9 +95,9 @@ const ROW_ALIGNMENT = 64;
 
 /**
  * Of which rows a pass chooses candidates: none, the last token's, of all tokens or of those that a mask lets through, or of a
- * pass that verifies drafts the first's or all.
+ * pass that verifies drafts the first's or all. A greedy pass chooses the last token's, and of them the token to read next.
  */
-type Choice = 'none' | 'last' | 'masked' | 'first' | 'all';
+type Choice = 'none' | 'last' | 'greedy' | 'masked' | 'first' | 'all';
 
 /** Drafts and what the model says of them. */
 export interface Verification {
@@ -108,6 +111,16 @@ interface PassResult {
   readonly rows: readonly CandidateList[];
 }
 
+/** A step that was submitted. What it leaves behind counts only when it is taken. */
+interface Begun {
+  readonly run: Stages;
+  readonly back: Readback;
+  /** Where the candidates and the likeliest of them are in what comes back. */
+  readonly places: { readonly row: number; readonly next: number };
+  /** The place of the state that it leaves. */
+  readonly into: number;
+}
+
 /** Runs passes of one sequence: prompts in batches, then token by token, or a token and drafts of the next ones. */
 export class StepRunner {
   readonly state: SequenceState;
@@ -115,6 +128,8 @@ export class StepRunner {
   readonly prefix: PrefixCache;
   /** Most tokens that `verify` drafts. */
   readonly drafts: number;
+  /** Whether `stepAhead` may go ahead. */
+  readonly goesAhead: boolean;
   /** Of one decode step. */
   readonly stepCost: StepCost = { dispatches: 0, readbackBytes: 0, weightBytes: 0 };
   readonly #gpu: Gpu;
@@ -135,7 +150,10 @@ export class StepRunner {
   readonly #mask: GpuBuffer;
   /** A row's are a binding of their own. */
   readonly #outputs: readonly GpuBuffer[];
-  readonly #readback: GpuBuffer;
+  /** One, or, where a step may be submitted before the last is read, two in turn. */
+  readonly #readbacks: readonly GpuBuffer[];
+  /** The step behind the last token, where it was submitted ahead, and the token that it reads. */
+  #ahead: (Begun & { readonly token: number }) | undefined;
   readonly #programs = new Map<string, Program>();
   /** Passes so far, and the last layer that the present one waited at. */
   #passes = 0;
@@ -153,10 +171,12 @@ export class StepRunner {
     this.#drafter = drafter;
     const { config } = model;
     this.drafts = drafter || model.mtp ? Math.min(options.drafts ?? 0, MOST_DRAFTS) : 0;
+    this.goesAhead = options.ahead === true && this.drafts === 0;
     this.#scratch = new Scratch(gpu, Math.min(PASS_TOKENS, contextLength));
     const usesMtp = this.drafts > 0 && drafter === undefined;
     const mtpRows = usesMtp ? this.#scratch.maxTokens : 0;
-    this.state = new SequenceState(gpu, config, { contextLength, kv, undo: this.drafts, mtpRows });
+    const undo = this.goesAhead ? 1 : this.drafts;
+    this.state = new SequenceState(gpu, config, { contextLength, kv, undo, mtpRows });
     this.prefix = new PrefixCache(gpu, this.state, snapshotBytes);
     this.#step = createStep(gpu, 'step');
     this.#input = {
@@ -182,11 +202,8 @@ export class StepRunner {
       this.#foresight = new Foresight(gpu, model, this.#base, this.#scratch);
     }
     const choices = model.experts ? routing(this.#scratch, config).experts.size + (this.#mtp?.choices.size ?? 0) : 0;
-    this.#readback = createReadback(
-      gpu,
-      'readback',
-      rows * candidateSizes.output + this.drafts * 4 + rows * STEP_BYTES + choices,
-    );
+    const back = rows * candidateSizes.output + Math.max(this.drafts, 1) * 4 + rows * STEP_BYTES + choices;
+    this.#readbacks = Array.from({ length: this.goesAhead ? 2 : 1 }, () => createReadback(gpu, 'readback', back));
   }
 
   /**
@@ -194,6 +211,7 @@ export class StepRunner {
    */
   async warmUp(): Promise<void> {
     const programs = [this.#program(1, 'last'), this.#program(this.#scratch.maxTokens, 'none')];
+    if (this.goesAhead) programs.push(this.#program(1, 'greedy'));
     if (this.drafts > 0) programs.push(this.#program(1 + this.drafts, 'all'));
     if (this.#mtp) programs.push(this.#mtpProgram(1, true));
     await Promise.all(programs);
@@ -209,7 +227,7 @@ export class StepRunner {
     weightBytes: number;
     variants: readonly ShaderVariant[];
   } {
-    const decode = this.#record(1, 'last').rec;
+    const decode = this.#record(1, this.goesAhead ? 'greedy' : 'last').rec;
     const most = this.#record(this.#scratch.maxTokens, 'masked').rec;
     const all = this.drafts > 0 ? this.#record(1 + this.drafts, 'all').rec : decode;
     const drafting = [this.#mtp?.record(1, true).rec, this.#mtp?.record(this.#scratch.maxTokens, true).rec];
@@ -232,12 +250,14 @@ export class StepRunner {
 
   /** Starts a new sequence. @param images in its order; their buffers stay the caller's */
   reset(images: readonly PlacedImage[] = []): void {
+    this.#ahead = undefined;
     this.#images = images;
     this.prefix.clear(images);
   }
 
   /** Goes on from where the last sequence and this one part. @returns tokens that need not be read */
   resume(prompt: readonly number[], images: readonly PlacedImage[] = []): number {
+    this.#ahead = undefined;
     this.#images = images;
     return this.prefix.resume(prompt, images);
   }
@@ -273,6 +293,40 @@ export class StepRunner {
   }
 
   /**
+   * Reads a token and chooses the candidates for the next one, as `step` does. Where `goesAhead`, the likeliest of them is read
+   * by a step that is submitted before these are known, and taken if the next call is for that token. Until then it has not
+   * happened: the position and the state are those without it. Only this step's logits are gone then.
+   * @param penalties the same for all tokens of an answer @param more whether the next token will be read, too, as far as is known
+   */
+  async stepAhead(
+    id: number,
+    penalties: PenaltyList,
+    { more, signal }: { more: boolean; signal?: AbortSignal },
+  ): Promise<CandidateList> {
+    const { state } = this;
+    // Behind a step that waits for experts nothing can run.
+    if (!this.goesAhead || this.#model.experts?.complete === false) return this.step([id], penalties, signal);
+    const ahead = this.#ahead?.token === id ? this.#ahead : undefined;
+    this.#ahead = undefined;
+    if (!ahead) this.#writePenalties(penalties);
+    const step = ahead ?? (await this.#begin(id));
+    state.position++;
+    state.place = step.into;
+    this.prefix.advance([id]);
+    this.#tellCost(step.run, step.back);
+    try {
+      const next = more && state.position < state.capacity ? await this.#begin() : undefined;
+      const bytes = await step.run.finish();
+      const { row, next: token } = step.places;
+      if (next) this.#ahead = { ...next, token: new Uint32Array(bytes, token, 1)[0] };
+      return readCandidates(bytes.slice(row, row + candidateSizes.output));
+    } catch (error) {
+      this.prefix.rewind();
+      throw error;
+    }
+  }
+
+  /**
    * Reads a token and drafts of the next ones, in one pass. The sequence then ends with the token; each draft that turns out
    * right is added by `accept`. What was not accepted when the next pass begins has never been read.
    * @param count most drafts, up to `drafts` @param penalties for the token's successor
@@ -297,8 +351,8 @@ export class StepRunner {
 
   /** The first draft that was not accepted yet was right: it belongs to the sequence. */
   accept(id: number): void {
-    if (this.state.undone === 0) throw new Error('there is no draft to accept');
-    this.state.undone--;
+    if (this.state.place === 0) throw new Error('there is no draft to accept');
+    this.state.place--;
     this.state.position++;
     this.prefix.advance([id]);
   }
@@ -315,12 +369,13 @@ export class StepRunner {
     program.encode(encoder, this.#profiler);
     const back = new Readback();
     back.add(this.#outputs[row], 0, candidateSizes.output);
-    back.copy(encoder, this.#readback);
+    const [target] = this.#readbacks;
+    back.copy(encoder, target);
     this.#gpu.device.queue.submit([encoder.finish()]);
-    return readCandidates(await back.read(this.#gpu, this.#readback));
+    return readCandidates(await back.read(this.#gpu, target));
   }
 
-  /** All logits of the last step, or of a row of the last verification, after its penalties, `[vocabulary]`. */
+  /** All logits of the last step that was submitted, or of a row of the last verification, after its penalties, `[vocabulary]`. */
   async lastLogits(row = 0): Promise<Float32Array<ArrayBuffer>> {
     return new Float32Array(await this.#gpu.read(this.#logitRow(row)), 0, this.#model.config.vocabulary);
   }
@@ -358,7 +413,7 @@ export class StepRunner {
     this.#scratch.dispose();
     this.#mtp?.dispose();
     this.#foresight?.dispose();
-    for (const buffer of [this.#step, this.#logits, this.#penalties, this.#mask, ...this.#outputs, this.#readback])
+    for (const buffer of [this.#step, this.#logits, this.#penalties, this.#mask, ...this.#outputs, ...this.#readbacks])
       buffer.dispose();
   }
 
@@ -372,6 +427,7 @@ export class StepRunner {
     const { experts } = this.#model;
     const { position } = state;
     const tokens = ids.length + drafts;
+    this.#ahead = undefined;
     const pass = ++this.#passes;
     if (state.reserve(position + tokens)) this.#dropPrograms();
     const waiting = this.#mtp?.rowsBefore(position, tokens, drafts) ?? 0;
@@ -395,7 +451,7 @@ export class StepRunner {
       experts: routed ? experts : undefined,
       slots: experts && routing(this.#scratch, this.#model.config).slots,
       back,
-      target: this.#readback,
+      target: this.#readbacks[0],
       token: position,
       signal,
       onHalt: (stage, layer) => {
@@ -409,19 +465,16 @@ export class StepRunner {
 
     const encoder = gpu.device.createCommandEncoder();
     if (waiting > 0) this.#writeMtp(encoder, waiting, drafts, ids[0]);
-    this.#writeInput(encoder, ids, tokens);
+    this.#writePlace(tokens, 0);
+    this.#writeTokens(encoder, ids);
     run.submit(encoder);
     if (state.mtp && !mayHalt) state.mtp.read += waiting;
     // A pass that verifies ends for now with the token that it was given; only its last states are kept.
     const certain = choice === 'first' || choice === 'all' ? 1 : tokens;
     state.position += certain;
-    state.undone = tokens - certain;
+    state.place = tokens - certain;
     this.prefix.advance(ids.slice(0, certain));
-    if (choice !== 'none' && certain === 1) {
-      this.stepCost.dispatches = run.dispatchCount;
-      this.stepCost.readbackBytes = back.bytes;
-      this.stepCost.weightBytes = run.weightBytes;
-    }
+    if (choice !== 'none' && certain === 1) this.#tellCost(run, back);
     if (back.bytes === 0) return { drafts: [], rows: [] };
     try {
       const bytes = await run.finish();
@@ -438,6 +491,47 @@ export class StepRunner {
       this.prefix.rewind();
       throw error;
     }
+  }
+
+  /**
+   * Submits a step behind the last token that was read. It leaves the state that it goes on from where it is.
+   * @param id what it reads; otherwise the likeliest candidate of the step that was submitted before
+   */
+  async #begin(id?: number): Promise<Begun> {
+    const gpu = this.#gpu;
+    const { state } = this;
+    const { config, experts } = this.#model;
+    const { position } = state;
+    if (state.reserve(position + 1)) this.#dropPrograms();
+    const stage = await this.#mainStage(1, 'greedy', undefined);
+    gpu.assertAlive();
+    const back = new Readback();
+    const places = {
+      row: back.add(this.#outputs[0], 0, candidateSizes.output),
+      next: back.add(this.#input.tokens, 0, 4),
+    };
+    const into = 1 - state.place;
+    const run = new Stages([stage], {
+      gpu,
+      profiler: this.#profiler,
+      experts,
+      slots: experts && routing(this.#scratch, config).slots,
+      back,
+      // Each place of the state has its own: a step that is not read yet has left its state in the other one.
+      target: this.#readbacks[into],
+      token: position,
+    });
+    const encoder = gpu.device.createCommandEncoder();
+    this.#writePlace(1, into);
+    if (id !== undefined) this.#writeTokens(encoder, [id]);
+    run.submit(encoder);
+    return { run, back, places, into };
+  }
+
+  #tellCost(run: Stages, back: Readback): void {
+    this.stepCost.dispatches = run.dispatchCount;
+    this.stepCost.readbackBytes = back.bytes;
+    this.stepCost.weightBytes = run.weightBytes;
   }
 
   /** Rows of logits that a pass makes candidates of. */
@@ -488,14 +582,18 @@ export class StepRunner {
     return stages;
   }
 
-  /** Fills what the pass reads. */
-  #writeInput(encoder: GPUCommandEncoder, ids: readonly number[], tokens: number): void {
-    const gpu = this.#gpu;
-    const { position, undone } = this.state;
-    const { hidden, rope } = this.#model.config;
-    writeStep(gpu, this.#step, { position, tokens, state: undone });
-    gpu.write(this.#input.tokens, 0, this.#placeImages(encoder, ids, position, this.#scratch.rows('x', hidden)));
-    gpu.write(this.#input.rope, 0, ropeTable(rope, sequencePositions(position, tokens, this.#images)));
+  /** Tells the pass where it is. @param into the place of the state that it leaves */
+  #writePlace(tokens: number, into: number): void {
+    const { position, place } = this.state;
+    const { rope } = this.#model.config;
+    writeStep(this.#gpu, this.#step, { position, state: place, into });
+    this.#gpu.write(this.#input.rope, 0, ropeTable(rope, sequencePositions(position, tokens, this.#images)));
+  }
+
+  /** Fills in what the pass reads. */
+  #writeTokens(encoder: GPUCommandEncoder, ids: readonly number[]): void {
+    const x = this.#scratch.rows('x', this.#model.config.hidden);
+    this.#gpu.write(this.#input.tokens, 0, this.#placeImages(encoder, ids, this.state.position, x));
   }
 
   /** Fills what the MTP block reads: with each hidden state that waits goes the token behind it. */
@@ -575,6 +673,7 @@ export class StepRunner {
     const [first, count] = verifies ? [0, tokens] : [tokens - 1, 1];
     head(pass, this.#model, x, this.#logits, first, count, this.#logitStride);
     for (const row of this.#rowsOf(choice, tokens)) this.#candidates(pass, row, choice === 'masked');
+    if (choice === 'greedy') likeliest(pass.rec, this.#outputs[0], this.#input.tokens);
     return pass;
   }
 

@@ -15,7 +15,7 @@ import {
 import type { Weights } from '../weights/types.ts';
 import { DraftPace } from './draft-pace.ts';
 import type { ImageReader } from './image-reader.ts';
-import { StepRunner } from './step-runner.ts';
+import { StepRunner, type Verification } from './step-runner.ts';
 import { traceAnswer } from './trace.ts';
 import type {
   EngineStats,
@@ -66,6 +66,7 @@ export class TextEngine implements TokenModel {
       f16: info.precision === 'f16',
       kv: info.kvCache,
       drafts: info.draftTokens,
+      ahead: info.plan.stepsAhead,
       snapshotBytes: Number.isFinite(gpu.memoryBytes) ? info.plan.snapshotBytes : undefined,
     });
   }
@@ -165,13 +166,18 @@ export class TextEngine implements TokenModel {
     const pace = new DraftPace(runner.drafts);
     // Of a list that changes with every token only the first row's is known before the drafts are judged.
     const all = penalties.isFixed;
+    // Then the GPU knows which token comes, and need not wait for this side to say so.
+    const goesAhead = runner.goesAhead && sampler.isGreedy && all && !isTooLong(penalties);
     let id = last;
     for (let left = room; ; ) {
       check();
       const allowed = await mask?.next();
-      const { drafts, rows } = mask
-        ? { drafts: [], rows: [await runner.step([id], onGpu(penalties), signal, allowed)] }
-        : await runner.verify(id, Math.min(pace.drafts, left - 1), onGpu(penalties), { all, signal });
+      const pass = async (): Promise<Verification> => {
+        if (mask) return { drafts: [], rows: [await runner.step([id], onGpu(penalties), signal, allowed)] };
+        if (!goesAhead) return runner.verify(id, Math.min(pace.drafts, left - 1), onGpu(penalties), { all, signal });
+        return { drafts: [], rows: [await runner.stepAhead(id, onGpu(penalties), { more: left > 1, signal })] };
+      };
+      const { drafts, rows } = await pass();
       this.#stats.draftedTokens += drafts.length;
       let row = 0;
       for (;;) {

@@ -146,6 +146,11 @@ export interface MemoryPlan {
   experts: number;
   /** Slots of each layer, and of the MTP block where it drafts; empty when dense. */
   slots: readonly number[];
+  /**
+   * A step of a greedy answer without drafts is submitted before the token before it is known here. Takes one more recurrent
+   * state, which `contextBytes` counts, so only where all experts are resident and there is room.
+   */
+  stepsAhead: boolean;
   /** An estimate of decoding, with what it assumes. */
   speed: {
     tokensPerSecond: number;

@@ -181,7 +181,7 @@ describe.each(types)('attention_rope into a cache of %s', (type) => {
         rope: buffers.floats(rope),
         q,
       };
-      await run(gpu, (rec) => attentionRope(rec, shape, tensors, cache, tokens, EPS), { position, tokens });
+      await run(gpu, (rec) => attentionRope(rec, shape, tensors, cache, tokens, EPS), { position });
 
       const [k, v] = [Float64Array.from(before), Float64Array.from(before)];
       const expectedQ: number[] = [];
@@ -360,7 +360,7 @@ describe.each(types)('attention over a cache of %s', (type) => {
       y,
     };
     const dims = { heads, kvHeads, headDim, rotaryDim: 64 };
-    await run(gpu, (rec) => attention(rec, dims, tensors, cache, tokens, plan), { position, tokens });
+    await run(gpu, (rec) => attention(rec, dims, tensors, cache, tokens, plan), { position });
     const expected = reference({ ...shape, capacity }, q, qg, k, v);
     expectClose(await readFloats(gpu, y, expected.length), expected, tolerance);
   });

@@ -7,6 +7,7 @@ import {
   CANDIDATES,
   candidateSizes,
   candidates,
+  likeliest,
   PENALTY_CAPACITY,
   readCandidates,
 } from './candidates.ts';
@@ -49,9 +50,18 @@ async function search(
   };
   // Twice: what the first run leaves in the scratch buffers must not matter to the second. Penalties are in place.
   await run(gpu, (rec) => candidates(rec, { ...tensors, logits: buffers.floats(logits) }, vocabulary, wanted));
-  await run(gpu, (rec) => candidates(rec, tensors, vocabulary, wanted));
+  const token = buffers.output(1);
+  await run(gpu, (rec) => {
+    candidates(rec, tensors, vocabulary, wanted);
+    likeliest(rec, tensors.output, token);
+  });
   const list = readCandidates(await gpu.read(tensors.output));
-  return { ...list, penalised: await readFloats(gpu, tensors.logits, vocabulary) };
+  const order = Array.from(list.ids.keys()).sort(
+    (a, b) => list.logits[b] - list.logits[a] || list.ids[a] - list.ids[b],
+  );
+  const [found] = new Uint32Array(await gpu.read(token));
+  expect(found).toBe(list.ids[order[0]]);
+  return { ...list, token: found, penalised: await readFloats(gpu, tensors.logits, vocabulary) };
 }
 
 function penalise(logits: Float32Array, penalties: readonly Penalty[]): Float32Array {
@@ -142,6 +152,14 @@ test('ties at the edge never displace what is larger', async () => {
   expect(list.ids.length).toBe(CANDIDATE_CAPACITY);
   const largest = Array.from(list.ids).filter((id) => id >= 8990 && id < 9000);
   expect(largest.sort((a, b) => a - b)).toEqual(Array.from({ length: 10 }, (_, i) => 8990 + i));
+});
+
+test.each([1, 2, 40, 100])('of %i equal logits that are the largest, the first is the likeliest', async (count) => {
+  const logits = randomNormal(6, 5000, 1);
+  for (let i = 0; i < count; i++) logits[4990 - 47 * i] = 9;
+  const list = await search(logits);
+  expect(list.ids.filter((_, i) => list.logits[i] === 9)).toHaveLength(count);
+  expect(list.token).toBe(4990 - 47 * (count - 1));
 });
 
 test('a mask of −inf leaves the few tokens allowed', async () => {

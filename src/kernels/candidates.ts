@@ -79,6 +79,20 @@ export function candidates(
   );
 }
 
+/**
+ * The first of the candidates by falling logit, then rising id, so that a step can read it before the CPU has seen it.
+ * @param output of `candidates` @param token out: `[1]` u32; no token's id where no logit is a finite number
+ */
+export function likeliest(rec: Recorder, output: Bindable, token: Bindable): void {
+  rec.dispatch(
+    { name: 'likeliest', constants: { LANES } },
+    { list: output, token },
+    { capacity: CANDIDATE_CAPACITY },
+    [1],
+    { bytes: 8 * CANDIDATES },
+  );
+}
+
 export interface CandidateList {
   ids: Uint32Array;
   /** Penalised logits of `ids`. */

@@ -162,7 +162,7 @@ async function layer(
   dims: DeltaNetDims,
   inputs: Inputs,
   state: GpuState,
-  { from = 0, ...options }: DeltaNetOptions & { from?: number } = {},
+  { from, into, ...options }: DeltaNetOptions & { from?: number; into?: number } = {},
 ) {
   const channels = deltaChannels(dims);
   const tokens = inputs.qkv.length / channels;
@@ -175,7 +175,7 @@ async function layer(
     deltaConv(rec, dims, { projected, weight, decay, y, gates }, state, tokens, EPS);
     deltaNet(rec, dims, { qkv: y, gates, projected, o }, state, tokens, options);
   };
-  await run(gpu, record, { position: 0, tokens, state: from });
+  await run(gpu, record, { state: from, into });
   return {
     y: await readFloats(gpu, y, tokens * channels),
     gates: await readFloats(gpu, gates, tokens * dims.valueHeads * 2),
@@ -268,6 +268,38 @@ test.each([1, 2, 3, 4])(
     for (const key of ['conv', 'recurrent'] as const) {
       const { length } = before[key];
       expectSame(await readFloats(gpu, rolled[key], length), await readFloats(gpu, straight[key], length));
+    }
+  },
+);
+
+test.each(deltaNetShapes(gpu, { keyHeads: 2, valueHeads: 4, headDim: 64 }))(
+  'a pass that leaves its state in another place keeps the one it went on from, shape %o',
+  async (shape) => {
+    const dims = { keyHeads: 2, valueHeads: 4, headDim: 64 };
+    const inputs = randomInputs(dims, 5, 13);
+    const before = randomState(dims, 6);
+    const unread = (state: Float32Array) => new Float32Array(state.length).fill(Number.NaN);
+    const twice = {
+      conv: buffers.floats([...unread(before.conv), ...before.conv]),
+      recurrent: buffers.floats([...unread(before.recurrent), ...before.recurrent]),
+    };
+    const once = uploadState(before);
+    const expected = await layer(dims, inputs, once, { shape });
+    const found = await layer(dims, inputs, twice, { shape, from: 1, into: 0 });
+    expectSame(found.o, expected.o);
+    for (const key of ['conv', 'recurrent'] as const) {
+      const { length } = before[key];
+      const both = await readFloats(gpu, twice[key], 2 * length);
+      expectSame(both.subarray(0, length), await readFloats(gpu, once[key], length));
+      expectSame(both.subarray(length), before[key]);
+    }
+    // And the other way, from what was left.
+    await layer(dims, inputs, once, { shape });
+    await layer(dims, inputs, twice, { shape, from: 0, into: 1 });
+    for (const key of ['conv', 'recurrent'] as const) {
+      const { length } = before[key];
+      const both = await readFloats(gpu, twice[key], 2 * length);
+      expectSame(both.subarray(length), await readFloats(gpu, once[key], length));
     }
   },
 );

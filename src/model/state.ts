@@ -22,7 +22,7 @@ export interface StateOptions {
   /** Most tokens there may be. */
   contextLength: number;
   kv: KvType;
-  /** Tokens at the end of a pass that can be taken back. Default 0. */
+  /** Tokens that can be taken back, at the end of a pass or of a step that was submitted ahead. Default 0. */
   undo?: number;
   /** For an MTP block: rows of hidden states that may wait for it. Default: there is none. */
   mtpRows?: number;
@@ -44,8 +44,8 @@ export class SequenceState {
   readonly mtp: MtpState | undefined;
   /** Tokens read so far. */
   position = 0;
-  /** Which of the recurrent states is that at the position: as many tokens before the end of the last pass. */
-  undone = 0;
+  /** Where the recurrent state at the position is, of as many places as tokens can be taken back, and one. */
+  place = 0;
   #capacity: number;
 
   constructor(
@@ -114,7 +114,7 @@ export class SequenceState {
   /** Forgets the sequence. */
   reset(): void {
     this.position = 0;
-    this.undone = 0;
+    this.place = 0;
     if (this.mtp) this.mtp.read = 0;
     const encoder = this.gpu.device.createCommandEncoder();
     for (const layer of this.layers) {
@@ -140,7 +140,7 @@ export class SequenceState {
     const encoder = this.gpu.device.createCommandEncoder();
     let offset = 0;
     for (const { buffer, bytes } of this.#recurrent()) {
-      encoder.copyBufferToBuffer(buffer.buffer, this.undone * bytes, into.buffer, offset, bytes);
+      encoder.copyBufferToBuffer(buffer.buffer, this.place * bytes, into.buffer, offset, bytes);
       offset += bytes;
     }
     if (this.mtp) {
@@ -166,7 +166,7 @@ export class SequenceState {
     }
     this.gpu.device.queue.submit([encoder.finish()]);
     this.position = position;
-    this.undone = 0;
+    this.place = 0;
   }
 
   dispose(): void {

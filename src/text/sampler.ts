@@ -47,9 +47,14 @@ export class Sampler {
       settings.logitBias.size > 0;
   }
 
+  /** The likeliest token is always chosen. */
+  get isGreedy(): boolean {
+    return this.#settings.temperature === 0;
+  }
+
   sample(candidates: Candidates): Choice {
     const { temperature, topK, topP, minP } = this.#settings;
-    if (temperature === 0) return { id: candidates.argmax };
+    if (this.isGreedy) return { id: candidates.argmax };
 
     const { ids, logits, vocabularySize } = candidates;
     const order = byLogit(ids, logits);

@@ -30,12 +30,14 @@ export const subgroupVariants: readonly { title: string; without: Without }[] = 
 export async function run(
   gpu: Gpu,
   record: (rec: Recorder) => void,
-  { position, tokens, state = 0, often }: { position: number; tokens: number; state?: number; often?: boolean } = {
-    position: 0,
-    tokens: 1,
-  },
+  {
+    position = 0,
+    state = 0,
+    into = 0,
+    often,
+  }: { position?: number; state?: number; into?: number; often?: boolean } = {},
 ): Promise<void> {
-  const stepBuffer = gpu.upload('step', new Uint32Array([position, tokens, 0, state]));
+  const stepBuffer = gpu.upload('step', new Uint32Array([position, into, 0, state]));
   const recorder = new Recorder(gpu, often);
   record(recorder);
   const program = await recorder.build('test', stepBuffer);
