@@ -10,7 +10,8 @@ const port = Number(process.env.E2E_PORT ?? 8931);
 export default defineConfig({
   testDir: 'e2e',
   globalSetup: './tools/fixtures/vitest-setup.ts',
-  workers: 1, // one GPU, or one processor posing as one
+  // One GPU, or one processor posing as one, but half of the specs wait for a page rather than for a model.
+  workers: 2,
   timeout: 180_000,
   expect: { timeout: 60_000 },
   forbidOnly: true,
