@@ -17,8 +17,8 @@ export const strings = {
   readableFilesHint:
     'Text files, picked for this visit. The model is told their names, and reads from them when it wants to.',
   addReadable: 'Add files…',
-  remove: 'Take away',
-  removeReadable: (name: string) => `Take ${name} away`,
+  remove: 'Remove',
+  removeReadable: (name: string) => `Remove ${name}`,
   theme: 'Colours',
   themes: { light: 'Light', dark: 'Dark', system: 'System' },
 

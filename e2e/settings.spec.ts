@@ -89,7 +89,7 @@ test('the model reads a file that was picked, and no other', async ({ page }) =>
     { name: 'notes.txt', mimeType: 'text/plain', buffer: Buffer.from(text) },
     { name: 'other.txt', mimeType: 'text/plain', buffer: Buffer.from('x') },
   ]);
-  await dialog.getByRole('button', { name: 'Take other.txt away' }).click();
+  await dialog.getByRole('button', { name: 'Remove other.txt' }).click();
   await expect(dialog.getByRole('list', { name: 'Files that the model may read' }).getByRole('listitem')).toHaveText(
     /notes\.txt/,
   );
