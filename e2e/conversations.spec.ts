@@ -42,7 +42,7 @@ test('conversations are listed, found, renamed, deleted and brought back', async
   await page.keyboard.press('Enter');
   await expect(entry(page, 'Walking')).toBeFocused();
   await askScripted(page, 'How many?');
-  await expect(entry(page, 'Walking'), 'the given title stays').toBeVisible();
+  await expect(titles(page), 'the given title stays, and the row moves up').toHaveText(['Walking', 'And for rain?']);
 
   await page.getByRole('button', { name: 'Rename, save or delete Walking' }).click();
   await list(page).getByRole('button', { name: 'Delete', exact: true }).click();

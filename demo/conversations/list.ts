@@ -1,5 +1,6 @@
 import { html, nothing, type PropertyValues, type TemplateResult } from 'lit';
 import { customElement, property, query, state } from 'lit/decorators.js';
+import { repeat } from 'lit/directives/repeat.js';
 import { icons } from '../../src/ui/icons.ts';
 import { PageElement } from '../element.ts';
 import { pageIcons } from '../page-icons.ts';
@@ -26,6 +27,12 @@ export class ConversationList extends PageElement {
 
   protected override render() {
     const shown = this.shown();
+    // A row moves whole when an answer is saved: a pointer on its way to one must not reach the buttons of another.
+    const rows = repeat(
+      shown,
+      ({ id }) => id,
+      (each) => this.row(each),
+    );
     return html`
       ${
         this.list.length > 0
@@ -34,7 +41,7 @@ export class ConversationList extends PageElement {
           : html`<p class="quiet aside-note">${strings.noConversations}</p>`
       }
       <nav aria-label=${strings.conversations}>
-        <ul class="plain">${shown.map((each) => this.row(each))}</ul>
+        <ul class="plain">${rows}</ul>
       </nav>
       <div role="status">
         ${this.search && shown.length === 0 ? html`<p class="quiet aside-note">${strings.noneFound}</p>` : nothing}
