@@ -3,28 +3,21 @@
  * (HEADS=16x16 key and value heads of 128). Processor time, shared out over all cores, because software adapters are often
  * measured on busy machines; on a GPU set CLOCK=wall.
  */
-import { availableParallelism } from 'node:os';
 import { afterAll, test } from 'vitest';
 import { Recorder } from '../src/gpu/index.ts';
 import { deltaChannels, deltaNet, deltaNetShapes, projectionStride } from '../src/kernels/delta-net.ts';
 import { openTestGpu } from '../tools/testing/kernels.ts';
 import { randomNormal } from '../tools/testing/random.ts';
+import { fastestInTurn } from './in-turn.ts';
 
 const env = process.env;
 const tokens = Number(env.TOKENS ?? 128);
 const [keyHeads, valueHeads] = (env.HEADS ?? '16x16').split('x').map(Number);
 const dims = { keyHeads, valueHeads, headDim: 128 };
-/** Other work on the machine only ever slows a run down, so the fastest is the figure. */
 const RUNS = 12;
 
 const gpu = await openTestGpu();
 afterAll(() => gpu.dispose());
-
-function milliseconds(): number {
-  if (env.CLOCK === 'wall') return performance.now();
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000 / availableParallelism();
-}
 
 test('delta rule', async () => {
   const channels = deltaChannels(dims);
@@ -45,17 +38,7 @@ test('delta rule', async () => {
       return recorder.build('delta rule', step);
     }),
   );
-  const best = shapes.map(() => Infinity);
-  for (let run = 0; run <= RUNS; run++) {
-    for (const [i, program] of programs.entries()) {
-      const encoder = gpu.device.createCommandEncoder();
-      program.encode(encoder);
-      const started = milliseconds();
-      gpu.device.queue.submit([encoder.finish()]);
-      await gpu.device.queue.onSubmittedWorkDone();
-      if (run > 0) best[i] = Math.min(best[i], milliseconds() - started); // the first run compiles
-    }
-  }
+  const best = await fastestInTurn(gpu, programs, { runs: RUNS, clock: env.CLOCK === 'wall' ? 'wall' : 'cpu' });
   console.log(`${gpu.adapterName}, ${tokens} tokens, ${keyHeads} × ${valueHeads} heads`);
   for (const [i, shape] of shapes.entries()) console.log(`${JSON.stringify(shape)}: ${best[i].toFixed(2)} ms`);
 });

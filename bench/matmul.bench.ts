@@ -3,30 +3,23 @@
  * may be given. TYPES=Q4_K,Q8_0, SIZE=1024x1024 and TOKENS=64 are the defaults; F16=1 tiles in f16; CLOCK=cpu counts processor
  * time shared out over all cores, for a software adapter on a busy machine.
  */
-import { availableParallelism } from 'node:os';
 import { afterAll, test } from 'vitest';
 import { Recorder } from '../src/gpu/index.ts';
 import { type MatmulShape, matmul, matmulShapes } from '../src/kernels/matmul.ts';
 import type { TensorType } from '../src/weights/types.ts';
 import { openTestGpu, randomMatrix } from '../tools/testing/kernels.ts';
 import { randomNormal } from '../tools/testing/random.ts';
+import { fastestInTurn } from './in-turn.ts';
 
 const env = process.env;
 const types = (env.TYPES ?? 'Q4_K,Q8_0').split(',') as TensorType[];
 const [rows, columns] = (env.SIZE ?? '1024x1024').split('x').map(Number);
 const tokens = Number(env.TOKENS ?? 64);
 const f16 = env.F16 === '1';
-/** Other work on the machine only ever slows a run down, so the fastest of many is the figure. */
 const RUNS = 10;
 
 const gpu = await openTestGpu();
 afterAll(() => gpu.dispose());
-
-function milliseconds(): number {
-  if (env.CLOCK !== 'cpu') return performance.now();
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000 / availableParallelism();
-}
 
 function name(shape: MatmulShape): string {
   const { kind, rows: tileRows, tokens: tileTokens } = shape;
@@ -47,18 +40,7 @@ test.each(types)('matmul %s', async (type) => {
       return recorder.build(type, step);
     }),
   );
-  const best = shapes.map(() => Infinity);
-  // In turn, so that a busy moment does not fall on one of them.
-  for (let run = 0; run <= RUNS; run++) {
-    for (const [i, program] of programs.entries()) {
-      const encoder = gpu.device.createCommandEncoder();
-      program.encode(encoder);
-      const started = milliseconds();
-      gpu.device.queue.submit([encoder.finish()]);
-      await gpu.device.queue.onSubmittedWorkDone();
-      if (run > 0) best[i] = Math.min(best[i], milliseconds() - started); // the first run compiles
-    }
-  }
+  const best = await fastestInTurn(gpu, programs, { runs: RUNS, clock: env.CLOCK === 'cpu' ? 'cpu' : 'wall' });
   console.log(`${gpu.adapterName}, ${type} [${rows}, ${columns}] by ${tokens} tokens${f16 ? ', f16' : ''}`);
   for (const [i, shape] of shapes.entries()) {
     console.log(`${name(shape)}: ${((2 * rows * columns * tokens) / best[i] / 1e6).toFixed(1)} GFLOP/s`);

@@ -1,26 +1,10 @@
 // @ts-check
-/** llama.cpp on the CPU, two threads, as prebuilt for node-llama-cpp: for orientation. Argument: model. */
+/** llama.cpp on the CPU: for orientation. Argument: model. */
 import { clock, serve } from '../contestant.mjs';
-
-/** Hidden from the type checker, since peers are installed on demand. */
-const PACKAGE = 'node-llama-cpp';
+import { openLlama } from './llama.mjs';
 
 await serve(async (modelPath) => {
-  const { getLlama, LlamaLogLevel } = await import(PACKAGE);
-  const llama = await getLlama({
-    gpu: false,
-    build: 'never',
-    skipDownload: true,
-    logLevel: LlamaLogLevel.error,
-    progressLogs: false,
-  });
-  const model = await llama.loadModel({ modelPath, gpuLayers: 0, ignoreMemorySafetyChecks: true });
-  const context = await model.createContext({
-    contextSize: 4096,
-    batchSize: 512,
-    threads: 2,
-    ignoreMemorySafetyChecks: true,
-  });
+  const { model, context } = await openLlama(modelPath, { contextSize: 4096 });
   return async (task) => {
     const sequence = context.getSequence();
     const prompt = model.tokenize(task.text);

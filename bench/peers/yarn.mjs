@@ -10,9 +10,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { withMetadata } from '../../tools/fixtures/gguf-edit.mjs';
+import { openLlama } from './llama.mjs';
 
-/** Hidden from the type checker, since peers are installed on demand. */
-const PACKAGE = 'node-llama-cpp';
 const root = new URL('../../', import.meta.url);
 
 const model = 'dense-f32';
@@ -33,20 +32,8 @@ try {
   const modelPath = join(folder, 'yarn.gguf');
   const file = await readFile(fileURLToPath(new URL(`fixtures/models/${model}.gguf`, root)));
   await writeFile(modelPath, withMetadata(file, metadata));
-  const { getLlama, LlamaLogLevel } = await import(PACKAGE);
-  const llama = await getLlama({
-    gpu: false,
-    build: 'never',
-    skipDownload: true,
-    logLevel: LlamaLogLevel.error,
-    progressLogs: false,
-  });
-  const loaded = await llama.loadModel({ modelPath, gpuLayers: 0, ignoreMemorySafetyChecks: true });
-  const context = await loaded.createContext({
+  const { llama, context } = await openLlama(modelPath, {
     contextSize: 512,
-    batchSize: 512,
-    threads: 2,
-    ignoreMemorySafetyChecks: true,
     experimentalKvCacheKeyType: 'F32',
     experimentalKvCacheValueType: 'F32',
   });

@@ -1,4 +1,5 @@
 /** A model for the tests of this room: it says what it is told to, on the small vocabulary. Imported by tests alone. */
+import { NO_FIGURES } from '../engine/no-figures.ts';
 import type {
   EngineStats,
   GeneratedToken,
@@ -90,28 +91,9 @@ export class ScriptedModel implements TokenModel {
   stats(): EngineStats {
     if (this.disposals > 0) throw new Error('disposed');
     return {
-      prefillTokensPerSecond: 0,
-      decodeTokensPerSecond: 0,
-      timeToFirstTokenMs: 0,
+      ...NO_FIGURES,
       promptTokens: this.calls.reduce((sum, call) => sum + call.promptIds.length, 0),
       reusedTokens: this.reusedTokens,
-      completionTokens: 0,
-      gpuBytes: 0,
-      peakGpuBytes: 0,
-      dispatchesPerToken: 0,
-      readbackBytesPerToken: 0,
-      weightBytesPerToken: 0,
-      expertSlots: 0,
-      expertHits: 0,
-      expertMisses: 0,
-      expertStallMs: 0,
-      bytesFromNetwork: 0,
-      bytesFromStore: 0,
-      visionRuns: 0,
-      visionCached: 0,
-      visionMs: 0,
-      draftedTokens: 0,
-      acceptedTokens: 0,
     };
   }
 

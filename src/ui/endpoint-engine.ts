@@ -2,7 +2,7 @@
  * An engine elsewhere: any server that speaks OpenAI's chat completions, such as vLLM, SGLang or llama.cpp, in the place of
  * one in this page.
  */
-import type { EngineStats } from '../engine/types.ts';
+import { NO_FIGURES } from '../engine/no-figures.ts';
 import { messageOf, QwenError, type QwenErrorCode, throwIfAborted } from '../errors.ts';
 import type {
   ChatContentPart,
@@ -57,6 +57,7 @@ export async function connectEndpoint(options: EndpointOptions): Promise<Endpoin
       param: 'endpoint-model',
     });
   }
+  // Rates and times stay at 0: whoever asks sees them better.
   let stats = NO_FIGURES;
   return {
     host: server.host,
@@ -80,32 +81,6 @@ export async function connectEndpoint(options: EndpointOptions): Promise<Endpoin
     dispose: () => {},
   };
 }
-
-/** Rates and times are left at 0: whoever asks sees them better. */
-const NO_FIGURES: EngineStats = {
-  prefillTokensPerSecond: 0,
-  decodeTokensPerSecond: 0,
-  timeToFirstTokenMs: 0,
-  promptTokens: 0,
-  reusedTokens: 0,
-  completionTokens: 0,
-  gpuBytes: 0,
-  peakGpuBytes: 0,
-  dispatchesPerToken: 0,
-  readbackBytesPerToken: 0,
-  weightBytesPerToken: 0,
-  expertSlots: 0,
-  expertHits: 0,
-  expertMisses: 0,
-  expertStallMs: 0,
-  bytesFromNetwork: 0,
-  bytesFromStore: 0,
-  visionRuns: 0,
-  visionCached: 0,
-  visionMs: 0,
-  draftedTokens: 0,
-  acceptedTokens: 0,
-};
 
 interface ListedModel {
   readonly id: string;

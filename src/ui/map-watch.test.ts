@@ -1,34 +1,10 @@
 import { expect, test } from 'vitest';
+import { NO_FIGURES } from '../engine/no-figures.ts';
 import type { EngineStats } from '../engine/types.ts';
 import { expertsToCome, LOOK_EVERY_MS, MapWatch } from './map-watch.ts';
 
 function figures(experts: readonly number[], rest: Partial<EngineStats> = {}): EngineStats {
-  return {
-    prefillTokensPerSecond: 0,
-    decodeTokensPerSecond: 0,
-    timeToFirstTokenMs: 0,
-    promptTokens: 0,
-    reusedTokens: 0,
-    completionTokens: 0,
-    gpuBytes: 0,
-    peakGpuBytes: 0,
-    dispatchesPerToken: 0,
-    readbackBytesPerToken: 0,
-    weightBytesPerToken: 0,
-    expertSlots: experts.length,
-    expertHits: 0,
-    expertMisses: 0,
-    expertStallMs: 0,
-    experts: Uint8Array.from(experts),
-    bytesFromNetwork: 0,
-    bytesFromStore: 0,
-    visionRuns: 0,
-    visionCached: 0,
-    visionMs: 0,
-    draftedTokens: 0,
-    acceptedTokens: 0,
-    ...rest,
-  };
+  return { ...NO_FIGURES, expertSlots: experts.length, experts: Uint8Array.from(experts), ...rest };
 }
 
 test('counts a use when a pass has run since the last look, and not because time went by', () => {
