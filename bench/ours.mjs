@@ -1,5 +1,5 @@
 // @ts-check
-/** Our library as it is built, in Node on Dawn. Arguments: model, f32 or f16. */
+/** Our library as it is built, in Node on Dawn. Arguments: model, precision (f32, f16 or int8). */
 import { openAsBlob } from 'node:fs';
 import { serve } from './contestant.mjs';
 import { openDawn } from './dawn.mjs';
@@ -8,15 +8,17 @@ import { watchScript } from './script-costs.mjs';
 /** Hidden from the type checker, which may run before a build. */
 const LIBRARY = new URL('../dist/lib/index.js', import.meta.url).href;
 
-await serve(async (model, precision) => {
+await serve(async (model, wanted) => {
   /** @type {typeof import('../src/index.ts')} */
   const { Engine } = await import(LIBRARY);
+  const precision = /** @type {const} */ (['f32', 'f16', 'int8']).find((name) => name === wanted);
+  if (!precision) throw new Error(`${wanted} is no precision`);
   const gpu = await openDawn();
   const script = watchScript(gpu);
   const engine = await Engine.load({
     model: await openAsBlob(model),
     gpu,
-    precision: precision === 'f16' ? 'f16' : 'f32',
+    precision,
     store: 'none',
     contextLength: 4096,
   });

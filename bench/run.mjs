@@ -37,6 +37,7 @@ const INSTALL = { remedy: 'npm install --prefix bench/peers' };
 const PROGRAMS = {
   'ours-f32': { title: 'qwen-webgpu, f32', script: here('ours.mjs'), args: ['f32'], ...BUILD },
   'ours-f16': { title: 'qwen-webgpu, f16', script: here('ours.mjs'), args: ['f16'], ...BUILD },
+  'ours-int8': { title: 'qwen-webgpu, int8', script: here('ours.mjs'), args: ['int8'], ...BUILD },
   'ggml-webgpu': {
     title: 'ggml-webgpu (wllama 3.8.1)',
     script: here('peers/wllama.mjs'),

@@ -6,16 +6,49 @@
 //   workgroup: one subgroup of at most 8 lanes; ROWS rows × TOKENS tokens; lane l has rows l, l + LANES, …; the eight vec4s
 //   of a chunk of x lie in the lanes, SHARE in each, and are broadcast
 //   grid: (⌈rows / ROWS⌉ folded over x and y, ⌈T / TOKENS⌉)
+//   int8: x [T, chunks, 8] vec2u, small integers p and their scale s, as quantize_activations.wgsl leaves them. With w = d·q + m,
+//   Σ w·x = s·d·Σ q·p + m·s·Σ p over each chunk; sums of integers are exact. The eight vec2u lie in the lanes as the vec4s do.
 //   experts: tile z of `routing` (see expert_groups.wgsl) is a run of routed pairs p of one slot; x row p / x_share, y row p
 //   source: qwen35.md §2
-import package::lib::product::{activations, pair_at, params, routing, store};
+import package::lib::product::{pair_at, params, routing, store};
+@if(!int8) import package::lib::product::activations;
 import package::lib::step::halted;
-import package::lib::weights::load_weights;
+@if(!int8) import package::lib::weights::load_weights;
+@if(int8) import package::lib::weights::load_quants;
 import constants::{LANES, ROWS, TOKENS};
 enable subgroups;
 
 const LANE_ROWS = ROWS / LANES;
 const SHARE = 8 / LANES;
+
+@if(int8) @group(1) @binding(4) var<storage, read> quantized: array<vec2u>;
+
+// What a lane loads of x, and what a product is summed up in: a quarter of a row's sum in each component are four chains of
+// additions, which do not wait for each other; sums of integers are added once a chunk.
+@if(!int8) alias Share = vec4f;
+@if(int8) alias Share = vec2u;
+@if(!int8) alias Sum = vec4f;
+@if(int8) alias Sum = f32;
+
+@if(!int8)
+fn share_at(i: u32) -> Share {
+  return activations[i];
+}
+
+@if(int8)
+fn share_at(i: u32) -> Share {
+  return quantized[i];
+}
+
+@if(!int8)
+fn total(sum: Sum) -> f32 {
+  return dot(sum, vec4f(1.0));
+}
+
+@if(int8)
+fn total(sum: Sum) -> f32 {
+  return sum;
+}
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -47,7 +80,7 @@ fn main(
   for (var r = 0u; r < u32(LANE_ROWS); r++) {
     w_at[r] = (w_row + min(first_row + lane + r * u32(LANES), params.rows - 1u)) * params.chunks;
   }
-  var x_at: array<u32, TOKENS>; // in vec4s
+  var x_at: array<u32, TOKENS>; // in shares
   var y_row: array<u32, TOKENS>;
   for (var j = 0u; j < u32(TOKENS); j++) {
     var t = min(first_token + j, end - 1u);
@@ -57,30 +90,48 @@ fn main(
     x_at[j] = t * params.chunks * 8u + lane * u32(SHARE);
   }
 
-  // A quarter of a row's sum in each component: four chains of additions, which do not wait for each other.
-  var sum: array<vec4f, LANE_ROWS * TOKENS>;
+  var sum: array<Sum, LANE_ROWS * TOKENS>;
   for (var c = 0u; c < params.chunks; c++) {
-    var x: array<vec4f, TOKENS * SHARE>;
+    var x: array<Share, TOKENS * SHARE>;
     for (var j = 0u; j < u32(TOKENS); j++) {
       for (var i = 0u; i < u32(SHARE); i++) {
-        x[j * u32(SHARE) + i] = activations[x_at[j] + c * 8u + i];
+        x[j * u32(SHARE) + i] = share_at(x_at[j] + c * 8u + i);
       }
     }
     for (var r = 0u; r < u32(LANE_ROWS); r++) {
-      let w = load_weights(w_at[r] + c);
+      @if(!int8) let w = load_weights(w_at[r] + c);
+      @if(int8) let w = load_quants(w_at[r] + c);
       // Broadcasts from constant lanes, hence no loop: shuffles cost SwiftShader three times as much.
       for (var j = 0u; j < u32(TOKENS); j++) {
         let v = j * u32(SHARE);
-        var s = sum[r * u32(TOKENS) + j];
-        s = fma(w[0], subgroupBroadcast(x[v + 0u % u32(SHARE)], 0u / u32(SHARE)), s);
-        s = fma(w[1], subgroupBroadcast(x[v + 1u % u32(SHARE)], 1u / u32(SHARE)), s);
-        s = fma(w[2], subgroupBroadcast(x[v + 2u % u32(SHARE)], 2u / u32(SHARE)), s);
-        s = fma(w[3], subgroupBroadcast(x[v + 3u % u32(SHARE)], 3u / u32(SHARE)), s);
-        s = fma(w[4], subgroupBroadcast(x[v + 4u % u32(SHARE)], 4u / u32(SHARE)), s);
-        s = fma(w[5], subgroupBroadcast(x[v + 5u % u32(SHARE)], 5u / u32(SHARE)), s);
-        s = fma(w[6], subgroupBroadcast(x[v + 6u % u32(SHARE)], 6u / u32(SHARE)), s);
-        s = fma(w[7], subgroupBroadcast(x[v + 7u % u32(SHARE)], 7u / u32(SHARE)), s);
-        sum[r * u32(TOKENS) + j] = s;
+        @if(!int8) {
+          var s = sum[r * u32(TOKENS) + j];
+          s = fma(w[0], subgroupBroadcast(x[v + 0u % u32(SHARE)], 0u / u32(SHARE)), s);
+          s = fma(w[1], subgroupBroadcast(x[v + 1u % u32(SHARE)], 1u / u32(SHARE)), s);
+          s = fma(w[2], subgroupBroadcast(x[v + 2u % u32(SHARE)], 2u / u32(SHARE)), s);
+          s = fma(w[3], subgroupBroadcast(x[v + 3u % u32(SHARE)], 3u / u32(SHARE)), s);
+          s = fma(w[4], subgroupBroadcast(x[v + 4u % u32(SHARE)], 4u / u32(SHARE)), s);
+          s = fma(w[5], subgroupBroadcast(x[v + 5u % u32(SHARE)], 5u / u32(SHARE)), s);
+          s = fma(w[6], subgroupBroadcast(x[v + 6u % u32(SHARE)], 6u / u32(SHARE)), s);
+          s = fma(w[7], subgroupBroadcast(x[v + 7u % u32(SHARE)], 7u / u32(SHARE)), s);
+          sum[r * u32(TOKENS) + j] = s;
+        }
+        @if(int8) {
+          let x0 = subgroupBroadcast(x[v + 0u % u32(SHARE)], 0u / u32(SHARE));
+          let x1 = subgroupBroadcast(x[v + 1u % u32(SHARE)], 1u / u32(SHARE));
+          let x2 = subgroupBroadcast(x[v + 2u % u32(SHARE)], 2u / u32(SHARE));
+          let x3 = subgroupBroadcast(x[v + 3u % u32(SHARE)].x, 3u / u32(SHARE));
+          let x4 = subgroupBroadcast(x[v + 4u % u32(SHARE)].x, 4u / u32(SHARE));
+          let x5 = subgroupBroadcast(x[v + 5u % u32(SHARE)].x, 5u / u32(SHARE));
+          let x6 = subgroupBroadcast(x[v + 6u % u32(SHARE)].x, 6u / u32(SHARE));
+          let x7 = subgroupBroadcast(x[v + 7u % u32(SHARE)].x, 7u / u32(SHARE));
+          let first = dot4I8Packed(w.first.x, x0.x) + dot4I8Packed(w.first.y, x1.x) +
+            dot4I8Packed(w.first.z, x2.x) + dot4I8Packed(w.first.w, x3);
+          let last = dot4I8Packed(w.last.x, x4) + dot4I8Packed(w.last.y, x5) +
+            dot4I8Packed(w.last.z, x6) + dot4I8Packed(w.last.w, x7);
+          let beside = bitcast<vec3f>(vec3u(x0.y, x1.y, x2.y));
+          sum[r * u32(TOKENS) + j] += fma(beside.x, dot(w.d, vec2f(vec2i(first, last))), dot(w.m, beside.yz));
+        }
       }
     }
   }
@@ -88,7 +139,7 @@ fn main(
     let row = first_row + lane + r * u32(LANES);
     for (var j = 0u; j < u32(TOKENS); j++) {
       if (row < params.rows && first_token + j < end) {
-        store(y_row[j], row, dot(sum[r * u32(TOKENS) + j], vec4f(1.0)));
+        store(y_row[j], row, total(sum[r * u32(TOKENS) + j]));
       }
     }
   }

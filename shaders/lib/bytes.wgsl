@@ -32,3 +32,16 @@ fn scaled_bytes(first: vec4u, last: vec4u, d: vec2f) -> array<vec4f, 8> {
     d.y * vec4f(unpack4xI8(last.w)),
   );
 }
+
+// 32 weights as small integers: w = d·q + m, where q fits a signed byte. `first`, `last`, d and m as above.
+struct Quants {
+  first: vec4u,
+  last: vec4u,
+  d: vec2f,
+  m: vec2f,
+}
+
+// What decoders of unsigned quants come to. (A decoder of negative ones says so, and goes another way.)
+fn dequantized(w: Quants) -> array<vec4f, 8> {
+  return affine_bytes(w.first, w.last, w.d, w.m);
+}

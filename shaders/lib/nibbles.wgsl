@@ -1,6 +1,6 @@
 // The 4-bit plane shared by many types: one vec4u per 32 weights; of word j the low nibbles are weights 4j…4j+3, the high
 // nibbles weights 16+4j….
-import package::lib::bytes::affine_bytes;
+import package::lib::bytes::Quants;
 
 // Weights 0–15, a byte each.
 fn low_nibbles(q: vec4u) -> vec4u {
@@ -13,6 +13,6 @@ fn high_nibbles(q: vec4u) -> vec4u {
 }
 
 // d·q + m for the 32 weights of a nibble vector.
-fn affine_nibbles(q: vec4u, d: f32, m: f32) -> array<vec4f, 8> {
-  return affine_bytes(low_nibbles(q), high_nibbles(q), vec2f(d), vec2f(m));
+fn nibble_quants(q: vec4u, d: f32, m: f32) -> Quants {
+  return Quants(low_nibbles(q), high_nibbles(q), vec2f(d), vec2f(m));
 }

@@ -2,8 +2,9 @@ import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { testGpu } from '../../tools/test-gpu.ts';
 import { fixture, golden } from '../../tools/testing/fixtures.ts';
 import { GREEDY_SAMPLING } from '../../tools/testing/greedy.ts';
-import { testCapabilities } from '../../tools/testing/kernels.ts';
+import { openTestGpu, testCapabilities } from '../../tools/testing/kernels.ts';
 import type { OpenGpuOptions } from '../gpu/index.ts';
+import { int8Shapes, MATVEC_TOKENS } from '../kernels/matmul.ts';
 import { loadTokenModel } from './index.ts';
 import type { GenerateOptions, KvType, TokenModel } from './types.ts';
 
@@ -27,7 +28,7 @@ const GREEDY: GenerateOptions = {
 
 async function load(
   name: string,
-  precision: 'f32' | 'f16',
+  precision: 'f32' | 'f16' | 'int8',
   without: OpenGpuOptions['without'] = [],
   kvCache?: KvType,
 ): Promise<TokenModel> {
@@ -102,16 +103,37 @@ async function expectGolden(model: TokenModel, name: string): Promise<void> {
   }
 }
 
-/** Of every prompt: no row of logits far from the reference's, and their distributions near it on average. */
-async function expectAlike(model: TokenModel, name: string): Promise<void> {
+/** How near logits are to a prompt's reference: the least cosine of a row, and the mean divergence of their distributions. */
+interface Likeness {
+  cosine: number;
+  divergence: number;
+}
+
+async function likeness(model: TokenModel, name: string): Promise<(Likeness & { tokens: number })[]> {
   const reference = await golden(name);
+  const found = [];
   for (const [i, { ids }] of reference.prompts.entries()) {
     const rows = pairs(await model.logits(ids, { all: true }), reference, i);
-    const prompt = `prompt of ${ids.length}`;
-    expect(Math.min(...rows.map(([row, expected]) => cosine(row, expected))), prompt).toBeGreaterThan(0.999);
     const divergences = rows.map(([row, expected]) => divergence(row, expected));
-    expect(divergences.reduce((a, b) => a + b) / rows.length, prompt).toBeLessThanOrEqual(1e-3);
+    found.push({
+      tokens: ids.length,
+      cosine: Math.min(...rows.map(([row, expected]) => cosine(row, expected))),
+      divergence: divergences.reduce((a, b) => a + b) / rows.length,
+    });
   }
+  return found;
+}
+
+/** Of every prompt: no row of logits far from the reference's, and their distributions near it on average. */
+function expectNear(found: Awaited<ReturnType<typeof likeness>>, least: Likeness): void {
+  for (const { tokens, cosine, divergence } of found) {
+    expect(cosine, `prompt of ${tokens}`).toBeGreaterThan(least.cosine);
+    expect(divergence, `prompt of ${tokens}`).toBeLessThanOrEqual(least.divergence);
+  }
+}
+
+async function expectAlike(model: TokenModel, name: string): Promise<void> {
+  expectNear(await likeness(model, name), { cosine: 0.999, divergence: 1e-3 });
 }
 
 describe.each(Object.keys(MODELS))('%s in f32 against llama.cpp', (name) => {
@@ -147,6 +169,35 @@ describe.runIf(capabilities.f16).each(halfVariants)('$name in $title against lla
   afterAll(() => model?.dispose());
 
   test('logits have cosine ≥ 0.999 and a mean divergence ≤ 1e-3', () => expectAlike(model, name));
+});
+
+/**
+ * Activations of 8 bits: twice what was seen on lavapipe (docs/measurements/matmul.md). Near-tied routers choose other experts,
+ * hence the rows of the second that are further off. In Node only, since decoding is the same code everywhere.
+ */
+const ROUNDED: readonly (Likeness & { name: string })[] = [
+  { name: 'dense-k', cosine: 0.996, divergence: 0.02 },
+  { name: 'moe-q4_k_m', cosine: 0.94, divergence: 0.06 },
+];
+describe.runIf(!inject('alsoInNode')).each(ROUNDED)('$name in int8 against llama.cpp', ({ name, ...least }) => {
+  let model: TokenModel;
+  beforeAll(async () => {
+    model = await load(name, 'int8');
+  });
+  afterAll(() => model?.dispose());
+
+  test('logits of prompts are near, and those of few tokens as with floats', async () => {
+    expect(model.info.precision).toBe('int8');
+    const gpu = await openTestGpu();
+    const rounds = int8Shapes(gpu).length > 0;
+    gpu.dispose();
+    const found = await likeness(model, name);
+    expectNear(found, least);
+    for (const { tokens, divergence } of found) {
+      if (tokens <= MATVEC_TOKENS || !rounds) expect(divergence).toBeLessThan(1e-6);
+      else expect(divergence, 'activations were not rounded').toBeGreaterThan(1e-6);
+    }
+  });
 });
 
 // 8-bit keys and values need no f16: on adapters without it they are tried with f32 arithmetic.

@@ -8,11 +8,21 @@ import type { GgufMetadata, Weights } from '../weights/types.ts';
 import { ImageReader } from './image-reader.ts';
 import { chooseKernels } from './kernel-choices.ts';
 import { type Planned, planMemory } from './memory-plan.ts';
+import { arithmeticOf, choosePrecision } from './precision.ts';
 import { ProgressMeter } from './progress.ts';
 import { MOST_DRAFTS } from './step-runner.ts';
 import { expertTypes, typesByBytes } from './tensor-types.ts';
 import { TextEngine } from './text-engine.ts';
-import type { KvType, LoadOptions, MemoryPlan, ModelInfo, ModelInput, PlanOptions, TokenModel } from './types.ts';
+import type {
+  KvType,
+  LoadOptions,
+  MemoryPlan,
+  ModelInfo,
+  ModelInput,
+  PlanOptions,
+  Precision,
+  TokenModel,
+} from './types.ts';
 
 export type * from './types.ts';
 
@@ -46,12 +56,12 @@ export async function loadTokenModel(
     meter.report('header', 0, 0, weights.name);
     // Before the weights: a setting that cannot be should not cost a download first.
     const config = chooseConfig(weights, options);
-    const kvCache = chooseKvCache(options.kvCache, precision);
+    const kvCache = chooseKvCache(options.kvCache, precision, gpu);
     const described = describe(config, weights, gpu, { precision, kvCache }, options);
     const kernels = await chooseKernels(gpu, {
       type: typesByBytes(weights.tensors.values())[0],
       deltaNet: config.deltaNet,
-      f16: precision === 'f16',
+      ...arithmeticOf(precision, gpu),
       wanted: options.autotune,
       keep: store !== 'none',
       signal,
@@ -77,7 +87,7 @@ export async function loadTokenModel(
       modelName: info.name,
       mmproj: options.mmproj,
       store,
-      f16: precision === 'f16',
+      f16: arithmeticOf(precision, gpu).f16,
     });
     const model = new TextEngine(gpu, textModel, weights, info, images, usage);
     await model.warmUp();
@@ -102,7 +112,7 @@ export async function planModel(input: ModelInput, options: PlanOptions): Promis
     const weights = await openWeights(input, { store: 'none', signal: options.signal });
     try {
       const config = chooseConfig(weights, options);
-      const kvCache = chooseKvCache(options.kvCache, precision);
+      const kvCache = chooseKvCache(options.kvCache, precision, gpu);
       const described = describe(config, weights, gpu, { precision, kvCache }, options);
       return (await planFor(gpu, weights, config, described, options)).plan;
     } finally {
@@ -161,7 +171,7 @@ async function planFor(
   const yields = gpuMemoryBytes !== undefined && config.ffn.kind === 'moe';
   return planMemory(gpu, weights, config, {
     contextLength,
-    f16: precision === 'f16',
+    ...arithmeticOf(precision, gpu),
     kv: kvCache,
     drafts: draftTokens,
     budgetBytes: gpuMemoryBytes,
@@ -192,26 +202,15 @@ function isLocal(input: ModelInput): boolean {
   return typeof first !== 'string';
 }
 
-function choosePrecision(wanted: LoadOptions['precision'] = 'auto', { capabilities }: Gpu): 'f32' | 'f16' {
-  if (wanted === 'f16' && !capabilities.f16) {
-    throw new QwenError(
-      'device-limit',
-      "This GPU has no half-precision arithmetic (shader-f16). Load with precision 'auto' or 'f32'.",
-      { param: 'precision' },
-    );
-  }
-  return wanted !== 'f32' && capabilities.f16 ? 'f16' : 'f32';
-}
-
 const KV_TYPES: readonly KvType[] = ['f32', 'f16', 'q8_0'];
 
-function chooseKvCache(wanted: KvType | undefined, precision: 'f32' | 'f16'): KvType {
+function chooseKvCache(wanted: KvType | undefined, precision: Precision, gpu: Gpu): KvType {
   if (wanted !== undefined && !KV_TYPES.includes(wanted)) {
     throw new QwenError('invalid-request', `kvCache is '${wanted}'; it may be '${KV_TYPES.join("', '")}'.`, {
       param: 'kvCache',
     });
   }
-  return wanted ?? precision;
+  return wanted ?? (arithmeticOf(precision, gpu).f16 ? 'f16' : 'f32');
 }
 
 /** As the file says, with what the caller wants of it changed. */

@@ -5,7 +5,8 @@ import { type AutotuneSettings, autotune } from '../kernels/autotune.ts';
 import { choose, type KernelChoices } from '../kernels/choices.ts';
 import type { KernelInfo } from './types.ts';
 
-export interface ChooseSettings extends Pick<AutotuneSettings, 'type' | 'deltaNet' | 'f16' | 'signal' | 'measure'> {
+export interface ChooseSettings
+  extends Pick<AutotuneSettings, 'type' | 'deltaNet' | 'f16' | 'int8' | 'signal' | 'measure'> {
   /** `LoadOptions.autotune`. */
   wanted: boolean | undefined;
   /** Whether what was measured may be kept in IndexedDB; else it is for this process. */
@@ -54,11 +55,11 @@ export async function chooseKernels(gpu: Gpu, settings: ChooseSettings): Promise
 /** What the choice depends on: the adapter, what it can do, what was measured, and the shaders. */
 export function choicesKey(
   { adapterName, capabilities, limits }: Gpu,
-  { type, deltaNet, f16 }: Pick<ChooseSettings, 'type' | 'deltaNet' | 'f16'>,
+  { type, deltaNet, f16, int8 = false }: Pick<ChooseSettings, 'type' | 'deltaNet' | 'f16' | 'int8'>,
 ): string {
   const { maxComputeWorkgroupStorageSize, maxComputeInvocationsPerWorkgroup } = limits;
   const able = [capabilities, maxComputeWorkgroupStorageSize, maxComputeInvocationsPerWorkgroup];
-  return JSON.stringify([adapterName, able, type, deltaNet, f16, shadersVersion()]);
+  return JSON.stringify([adapterName, able, type, deltaNet, f16, int8, shadersVersion()]);
 }
 
 async function read(key: string): Promise<KernelChoices | undefined> {

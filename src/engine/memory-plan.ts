@@ -17,6 +17,7 @@ import type { MemoryPlan, SpeedAssumptions } from './types.ts';
 export interface PlanSettings {
   contextLength: number;
   f16: boolean;
+  int8?: boolean;
   kv: KvType;
   /** Tokens that the model's MTP block drafts; 0 leaves it out. Default 0. */
   drafts?: number;
@@ -127,7 +128,7 @@ class Rehearsal {
 
   #run(slots: readonly number[], ahead: boolean): Rehearsed {
     const { config } = this;
-    const { contextLength, f16, kv, drafts = 0 } = this.settings;
+    const { contextLength, f16, int8, kv, drafts = 0 } = this.settings;
     const gpu = this.gpu.rehearsal();
     const loader = new TensorLoader(gpu, this.weights);
     const shape = { layers: slots.length, experts: config.ffn.kind === 'moe' ? config.ffn.experts : 0 };
@@ -141,7 +142,7 @@ class Rehearsal {
         sum + (ffn.kind === 'moe' ? Object.values(ffn.experts).reduce((all, { gpuBytes }) => all + gpuBytes, 0) : 0)
       );
     }, 0);
-    const runner = new StepRunner(gpu, model, { contextLength, f16, kv, drafts, ahead, snapshotBytes: 0 });
+    const runner = new StepRunner(gpu, model, { contextLength, f16, int8, kv, drafts, ahead, snapshotBytes: 0 });
     const { programBytes, weightBytes, variants } = runner.rehearse(contextLength);
     return {
       bytes: gpu.peakBytes + programBytes,

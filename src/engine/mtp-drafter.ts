@@ -12,6 +12,7 @@ export interface MtpDrafterOptions {
   /** Most drafts at a time, at least 1. */
   drafts: number;
   f16: boolean;
+  int8?: boolean;
   /** `[vocabulary]` f32, free until the pass behind the drafts makes its own. */
   logits: GpuBuffer;
 }
@@ -134,6 +135,7 @@ export class MtpDrafter {
       input: { tokens: i === 0 ? this.#tokens : this.proposed[i - 1], rope: this.#ropes[i] },
       tokens,
       f16: this.#options.f16,
+      int8: this.#options.int8,
       choices: { buffer: this.choices, at: this.choicesAt(i) / 4 },
     };
   }

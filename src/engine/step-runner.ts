@@ -56,6 +56,8 @@ export interface RunnerOptions {
   contextLength: number;
   /** f16 matmul tiles. */
   f16: boolean;
+  /** Products of prompts may round activations to 8 bits. Default false. */
+  int8?: boolean;
   /** Default: halves with `f16`, otherwise f32. */
   kv?: KvType;
   /** Memory for snapshots of the state; default: a part of what the device's budget leaves. */
@@ -134,7 +136,7 @@ export class StepRunner {
   readonly stepCost: StepCost = { dispatches: 0, readbackBytes: 0, weightBytes: 0 };
   readonly #gpu: Gpu;
   readonly #model: TextModel;
-  readonly #f16: boolean;
+  readonly #arithmetic: Pick<Pass, 'f16' | 'int8'>;
   #profiler: Profiler | undefined;
   readonly #drafter: Drafter | undefined;
   readonly #mtp: MtpDrafter | undefined;
@@ -163,10 +165,11 @@ export class StepRunner {
   #penaltyCount = 0;
 
   constructor(gpu: Gpu, model: TextModel, options: RunnerOptions) {
-    const { contextLength, f16, kv = f16 ? 'f16' : 'f32', snapshotBytes, foresees = true, profiler, drafter } = options;
+    const { contextLength, f16, int8, kv = f16 ? 'f16' : 'f32', snapshotBytes, foresees = true } = options;
+    const { profiler, drafter } = options;
     this.#gpu = gpu;
     this.#model = model;
-    this.#f16 = f16;
+    this.#arithmetic = { f16, int8 };
     this.#profiler = profiler;
     this.#drafter = drafter;
     const { config } = model;
@@ -194,7 +197,7 @@ export class StepRunner {
     if (usesMtp) {
       this.#mtp = new MtpDrafter(gpu, model, this.state, this.#scratch, {
         drafts: this.drafts,
-        f16,
+        ...this.#arithmetic,
         logits: this.#logits,
       });
     }
@@ -720,7 +723,7 @@ export class StepRunner {
 
   /** What all passes share. */
   get #base(): Omit<Pass, 'rec' | 'tokens'> {
-    return { config: this.#model.config, scratch: this.#scratch, input: this.#input, f16: this.#f16 };
+    return { config: this.#model.config, scratch: this.#scratch, input: this.#input, ...this.#arithmetic };
   }
 
   #pass(tokens: number, often = false): Pass {

@@ -15,6 +15,7 @@ import {
 import type { Weights } from '../weights/types.ts';
 import { DraftPace } from './draft-pace.ts';
 import type { ImageReader } from './image-reader.ts';
+import { arithmeticOf } from './precision.ts';
 import { StepRunner, type Verification } from './step-runner.ts';
 import { traceAnswer } from './trace.ts';
 import type {
@@ -63,7 +64,7 @@ export class TextEngine implements TokenModel {
   ) {
     this.#runner = new StepRunner(gpu, model, {
       contextLength: info.contextLength,
-      f16: info.precision === 'f16',
+      ...arithmeticOf(info.precision, gpu),
       kv: info.kvCache,
       drafts: info.draftTokens,
       ahead: info.plan.stepsAhead,

@@ -5,6 +5,9 @@ import type { TokenMask } from '../text/token-mask.ts';
 import type { SamplingSettings } from '../text/types.ts';
 import type { ModelFile, ModelInput, StoreKind } from '../weights/types.ts';
 
+/** What arithmetic a model runs in, see `LoadOptions.precision`. */
+export type Precision = 'f32' | 'f16' | 'int8';
+
 export type { KvType, ModelFile, ModelInput, SamplingSettings, StoreKind };
 
 export interface LoadOptions {
@@ -40,8 +43,12 @@ export interface LoadOptions {
    * the same token for token; it only takes less time and more memory. Default 1 where the file has such a block.
    */
   draftTokens?: number;
-  /** Arithmetic: `'f32'` everywhere, or `'f16'` tiles and KV cache; `'auto'` (default) takes f16 where the device has it. */
-  precision?: 'auto' | 'f32' | 'f16';
+  /**
+   * Arithmetic: `'f32'` everywhere, or `'f16'` tiles and KV cache; `'auto'` (default) takes f16 where the device has it.
+   * `'int8'` reads prompts faster on some devices: there the activations of their products are rounded to 8 bits with a scale
+   * for each 32, where weights are small integers; the rest is as in `'auto'`. Answers differ a little (docs/api.md).
+   */
+  precision?: 'auto' | Precision;
   /**
    * How keys and values are kept. Default: `'f16'`, and `'f32'` where the arithmetic is f32. `'q8_0'` takes half of f16's
    * memory, for long contexts: 8 bits and a scale for each 32 values, at some cost in exactness. Any may be had on any device.
@@ -167,6 +174,7 @@ export interface KernelInfo {
   from: 'table' | 'measured' | 'remembered';
   matvec?: object;
   matmul?: { readonly wide?: object; readonly narrow?: object };
+  matmulInt8?: { readonly wide?: object; readonly narrow?: object };
   deltaNet?: object;
 }
 
@@ -193,7 +201,7 @@ export interface ModelInfo {
   vision: boolean;
   /** `<vendor> <architecture> <device>` as far as the browser tells. */
   adapter: string;
-  precision: 'f32' | 'f16';
+  precision: Precision;
   kvCache: KvType;
   /** How the shapes of its kernels were chosen, and which; those that are not named come from the kernels' tables. */
   kernels?: KernelInfo;

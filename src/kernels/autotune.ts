@@ -13,8 +13,9 @@ import {
   deltaNetShapes,
   projectionStride,
 } from './delta-net.ts';
-import { type MatmulShape, type MatmulWidth, matmul, matmulShapes } from './matmul.ts';
+import { int8Shapes, type MatmulShape, type MatmulWidth, matmul, matmulShapes } from './matmul.ts';
 import { type MatvecShape, matvec, matvecShapes } from './matvec.ts';
+import { quantizeActivations, quantizedBytes } from './quantize-activations.ts';
 import { WeightMatrix } from './weight-matrix.ts';
 
 export interface AutotuneSettings {
@@ -23,6 +24,8 @@ export interface AutotuneSettings {
   deltaNet: DeltaNetDims;
   /** Tiles in f16. */
   f16: boolean;
+  /** Products of small integers are candidates too. Default false. */
+  int8?: boolean;
   /** No candidate is begun after this; default a second. */
   budgetMs?: number;
   signal?: AbortSignal;
@@ -37,7 +40,7 @@ export type Measure = (record: (rec: Recorder) => void, candidate: Candidate) =>
 
 /** A kernel, and the shape it is given. */
 export interface Candidate {
-  readonly kernel: 'matvec' | 'matmul wide' | 'matmul narrow' | 'deltaNet';
+  readonly kernel: 'matvec' | `matmul ${MatmulWidth}` | `int8 matmul ${MatmulWidth}` | 'deltaNet';
   readonly shape: MatvecShape | MatmulShape | DeltaNetShape;
 }
 
@@ -83,9 +86,11 @@ export async function autotune(gpu: Gpu, settings: AutotuneSettings): Promise<Ke
       if (best) choices = contest.adopt(choices, best.shape);
     };
     await hold(field.matvec());
-    await hold(field.matmul('wide'));
-    await hold(field.deltaNet());
-    await hold(field.matmul('narrow'));
+    for (const width of ['wide', 'narrow'] as const) {
+      await hold(field.matmul(width));
+      if (settings.int8) await hold(field.int8Matmul(width, choices.matmul?.[width]));
+      if (width === 'wide') await hold(field.deltaNet());
+    }
     return choices;
   } finally {
     field.dispose();
@@ -129,6 +134,27 @@ class Field {
       shapes: matmulShapes(this.#gpu, width, f16),
       record: (rec, shape) => matmul(rec, this.#weights, this.#x, this.#y, TOKENS[width], { f16, shape }),
       adopt: (choices, shape) => ({ ...choices, matmul: { ...choices.matmul, [width]: shape } }),
+    };
+  }
+
+  /** Products of small integers, x quantised for each, and the one in floats that they have to beat. */
+  int8Matmul(width: MatmulWidth, float: MatmulShape | undefined): Contest<MatmulShape> {
+    const { f16 } = this.#settings;
+    const tokens = TOKENS[width];
+    const integers = this.#weights.hasIntegers ? int8Shapes(this.#gpu) : [];
+    const quantized = this.#own(this.#gpu.createBuffer('autotune', quantizedBytes(tokens * COLUMNS)));
+    const record = (rec: Recorder, shape: MatmulShape) => {
+      const quantize = () => {
+        quantizeActivations(rec, this.#x, quantized, tokens * COLUMNS);
+        return quantized;
+      };
+      matmul(rec, this.#weights, this.#x, this.#y, tokens, { f16, shape, quantized: quantize });
+    };
+    return {
+      kernel: `int8 matmul ${width}`,
+      shapes: integers.length > 0 ? [...integers, float ?? matmulShapes(this.#gpu, width, f16)[0]] : [],
+      record,
+      adopt: (choices, shape) => ({ ...choices, matmulInt8: { ...choices.matmulInt8, [width]: shape } }),
     };
   }
 

@@ -7,6 +7,8 @@ import type { MatvecShape } from './matvec.ts';
 export interface KernelChoices {
   readonly matvec?: MatvecShape;
   readonly matmul?: Readonly<Partial<Record<MatmulWidth, MatmulShape>>>;
+  /** Where x may be rounded to 8 bits: of small integers, or not if that is faster. */
+  readonly matmulInt8?: Readonly<Partial<Record<MatmulWidth, MatmulShape>>>;
   /** For many tokens. */
   readonly deltaNet?: DeltaNetShape;
 }

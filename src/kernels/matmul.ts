@@ -21,7 +21,13 @@ export type MatmulShape =
       readonly laneRows: number;
       readonly laneTokens: number;
     }
-  | { readonly kind: 'lanes'; readonly lanes: number; readonly rows: number; readonly tokens: number };
+  | {
+      /** `int8 lanes`: over small integers, with x rounded to 8 bits. */
+      readonly kind: 'lanes' | 'int8 lanes';
+      readonly lanes: number;
+      readonly rows: number;
+      readonly tokens: number;
+    };
 
 /** `wide`: more tokens than any tile has. `narrow`: few, or routed pairs, of which an expert may get few. */
 export type MatmulWidth = 'wide' | 'narrow';
@@ -47,20 +53,32 @@ const TILES: Readonly<Record<MatmulWidth, readonly MatmulShape[]>> = {
  * (docs/measurements/matmul.md).
  */
 export function matmulShapes(gpu: Gpu, width: MatmulWidth, f16: boolean): readonly MatmulShape[] {
-  const { subgroups, subgroupMinSize: lanes, subgroupMaxSize } = gpu.capabilities;
-  const narrow = subgroups && subgroupMaxSize <= 8 && lanes === subgroupMaxSize;
-  const inLanes: MatmulShape[] = narrow ? [{ kind: 'lanes', lanes, rows: 8, tokens: 32 / lanes }] : [];
+  const lanes = narrowLanes(gpu);
+  const inLanes: MatmulShape[] = lanes ? [{ kind: 'lanes', lanes, rows: 8, tokens: 32 / lanes }] : [];
   return [...inLanes, ...TILES[width].filter((shape) => fits(gpu, shape, f16))];
 }
 
-/** The shape for a product, as chosen for the device. */
-export function matmulShape(gpu: Gpu, width: MatmulWidth, f16: boolean): MatmulShape {
-  const chosen = choicesOf(gpu).matmul?.[width];
-  return chosen && fits(gpu, chosen, f16) ? chosen : matmulShapes(gpu, width, f16)[0];
+/** The same for products of small integers, where this device has any that may be faster (docs/measurements/matmul.md). */
+export function int8Shapes(gpu: Gpu): readonly MatmulShape[] {
+  const lanes = narrowLanes(gpu);
+  return lanes ? [{ kind: 'int8 lanes', lanes, rows: 16, tokens: 4 }] : [];
+}
+
+/** Lanes of a subgroup, where they are few and always as many. */
+function narrowLanes({ capabilities }: Gpu): number | undefined {
+  const { subgroups, subgroupMinSize: lanes, subgroupMaxSize } = capabilities;
+  return subgroups && subgroupMaxSize <= 8 && lanes === subgroupMaxSize ? lanes : undefined;
+}
+
+/** The shape for a product, as chosen for the device. @param int8 x may be rounded to 8 bits, if that is faster */
+export function matmulShape(gpu: Gpu, width: MatmulWidth, f16: boolean, int8 = false): MatmulShape {
+  const { matmul, matmulInt8 } = choicesOf(gpu);
+  const wanted = int8 ? [matmulInt8?.[width], ...int8Shapes(gpu), matmul?.[width]] : [matmul?.[width]];
+  return wanted.find((shape) => shape && fits(gpu, shape, f16)) ?? matmulShapes(gpu, width, f16)[0];
 }
 
 function fits({ limits }: Gpu, shape: MatmulShape, f16: boolean): boolean {
-  if (shape.kind === 'lanes') return true;
+  if (shape.kind !== 'tiled') return true;
   const { rows, tokens, laneRows, laneTokens } = shape;
   const lanes = (rows / laneRows) * (tokens / laneTokens);
   const tileBytes = 2 * CHUNK * (rows + tokens) * (f16 ? 2 : 4);
@@ -76,6 +94,8 @@ export const MATVEC_TOKENS = 4;
 export interface MatmulOptions extends ProductOptions {
   /** Tiles in f16, where the product is tiled. */
   f16?: boolean;
+  /** x as `quantizeActivations` leaves it, asked for where the product is of small integers. Without it none is. */
+  quantized?: () => Bindable;
   shape?: MatmulShape;
 }
 
@@ -103,13 +123,15 @@ export function matmul(
   x: Bindable,
   y: Bindable,
   tokens: number,
-  { f16 = false, shape, ...options }: MatmulOptions = {},
+  { f16 = false, quantized, shape, ...options }: MatmulOptions = {},
 ): void {
-  shape ??= matmulShape(rec.gpu, tokens > NARROW_TOKENS ? 'wide' : 'narrow', f16);
+  const int8 = quantized !== undefined && w.hasIntegers;
+  shape ??= matmulShape(rec.gpu, tokens > NARROW_TOKENS ? 'wide' : 'narrow', f16, int8);
+  const input = inputOf(shape, x, quantized);
   for (const part of w.parts) {
     rec.dispatch(
       variant(w, shape, { f16, experts: false }),
-      { ...w.bindings(part), activations: x, products: y },
+      { ...w.bindings(part), ...input, products: y },
       productParams(w, part, { tokens, ...options }),
       foldGrid(rec.gpu, Math.ceil(part.count / shape.rows), Math.ceil(tokens / shape.tokens)),
       productCost(w, part, tokens),
@@ -124,6 +146,8 @@ export interface RoutedTiles extends Routed {
   shape: MatmulShape;
 }
 
+type ExpertMatmulOptions = Pick<MatmulOptions, 'f16' | 'quantized' | 'gated'>;
+
 /**
  * `y[p] = W[slots[p]] · x[p / xShare]`, by the kernel that suits the number of pairs.
  * @param w stack of experts
@@ -135,31 +159,38 @@ export function expertProduct(
   x: Bindable,
   y: Bindable,
   routed: Routed | RoutedTiles,
-  options: Pick<MatmulOptions, 'f16' | 'gated'> = {},
+  options: ExpertMatmulOptions = {},
 ): void {
   if ('routing' in routed) expertMatmul(rec, w, x, y, routed, options);
-  else expertMatvec(rec, w, x, y, routed, options);
+  else expertMatvec(rec, w, x, y, routed, { gated: options.gated });
 }
 
-/** The product over pairs grouped by expert. Arguments as `expertProduct`. */
+/** The product over pairs grouped by expert, in the shape they were grouped for. Arguments as `expertProduct`. */
 export function expertMatmul(
   rec: Recorder,
   w: WeightMatrix,
   x: Bindable,
   y: Bindable,
   { routing, maxTiles, shape, xShare, pairs }: RoutedTiles,
-  { f16 = false, gated }: Pick<MatmulOptions, 'f16' | 'gated'> = {},
+  { f16 = false, quantized, gated }: ExpertMatmulOptions = {},
 ): void {
   const slots = w.parts.reduce((sum, { count }) => sum + count, 0);
+  const input = inputOf(shape, x, quantized);
   for (const part of w.parts) {
     rec.dispatch(
       variant(w, shape, { f16, experts: true }),
-      { ...w.bindings(part), activations: x, products: y, routing },
+      { ...w.bindings(part), ...input, products: y, routing },
       expertProductParams(w, part, { pairs, xShare, gated, maxTiles }),
       foldGrid(rec.gpu, Math.ceil(w.rows / shape.rows), maxTiles),
       expertProductCost(w, part, { pairs, read: Math.min(pairs, slots) }),
     );
   }
+}
+
+function inputOf(shape: MatmulShape, x: Bindable, quantized: (() => Bindable) | undefined): Record<string, Bindable> {
+  if (shape.kind !== 'int8 lanes') return { activations: x };
+  if (!quantized) throw new Error('a product of small integers wants x quantised');
+  return { quantized: quantized() };
 }
 
 function variant(
@@ -173,5 +204,6 @@ function variant(
     return { name: 'matmul', ...w.variant, conditions: { f16, experts }, constants };
   }
   const constants = { LANES: shape.lanes, ROWS: rows, TOKENS: tokens };
-  return { name: 'matmul_lanes', ...w.variant, conditions: { experts }, constants };
+  const int8 = shape.kind === 'int8 lanes';
+  return { name: 'matmul_lanes', ...w.variant, conditions: { experts, int8 }, constants };
 }

@@ -1,7 +1,7 @@
 import { QwenError } from '../errors.ts';
 import { type Gpu, type GpuBuffer, Recorder, type ShaderVariant } from '../gpu/index.ts';
 import { gridWords } from '../weights/iq-grids.ts';
-import { CHUNK, PLANES, type Plane, planeBytes, quantLayouts } from '../weights/quant-layout.ts';
+import { CHUNK, INTEGER_TYPES, PLANES, type Plane, planeBytes, quantLayouts } from '../weights/quant-layout.ts';
 import { quantTypes, rowBytes } from '../weights/quant-types.ts';
 import type { TensorType } from '../weights/types.ts';
 
@@ -114,6 +114,11 @@ export class WeightMatrix {
   /** Its blocks go through the repacking shader, not straight into a plane. */
   get isRepacked(): boolean {
     return quantTypes[this.type].blockWeights > 1;
+  }
+
+  /** Products of it may be of small integers. */
+  get hasIntegers(): boolean {
+    return INTEGER_TYPES.has(this.type);
   }
 
   /** Shader modules and bindings of a kernel that decodes this matrix. */

@@ -8,7 +8,7 @@ import { expertGroups, moeCombine, router, routingBytes } from '../kernels/moe.t
 import { rmsNorm } from '../kernels/rms-norm.ts';
 import type { ModelConfig } from './config.ts';
 import type { Pass } from './pass.ts';
-import { expertGatedUnit, gatedUnit, type Normed, normed, projections } from './products.ts';
+import { arithmetic, expertGatedUnit, gatedUnit, type Normed, normed, projections } from './products.ts';
 import type { Scratch } from './scratch.ts';
 import type { LayerState, SequenceState } from './state.ts';
 import type { AttentionLayer, DeltaNetLayer, GatedMlp, Layer, MoeFfn, TextModel } from './text-model.ts';
@@ -76,7 +76,7 @@ function mixer(pass: Pass, layer: Layer, h: Normed, state: LayerState): void {
 
 /** `x += attn_output · (attention(h) · sigmoid(gate))`. Source: qwen35.md §2.1. */
 function gatedAttention(pass: Pass, layer: AttentionLayer, h: Normed, cache: LayerState & { kind: 'attention' }): void {
-  const { rec, config, scratch, input, tokens, f16 } = pass;
+  const { rec, config, scratch, input, tokens } = pass;
   const { attention: dims, eps } = config;
   const { heads, kvHeads, headDim } = dims;
   const qg = scratch.rows('query and gate', heads * 2 * headDim); // [T, heads, 2·D]
@@ -92,12 +92,13 @@ function gatedAttention(pass: Pass, layer: AttentionLayer, h: Normed, cache: Lay
   const sums = scratch.bytes('attention sums', rows * heads * 8); // [splits, T, heads, 2]
   const y = scratch.rows('mixed', heads * headDim); // [T, heads, D]
   attention(rec, dims, { q, qg, partial, sums, y }, cache, tokens, plan);
-  product(rec, layer.output, y, h.x, tokens, { f16, accumulate: true });
+  const how = arithmetic(pass, y, 'mixed', heads * headDim);
+  product(rec, layer.output, y, h.x, tokens, { ...how, accumulate: true });
 }
 
 /** `x += ssm_out · (rms(delta rule(h)) · silu(z))`. Source: qwen35.md §2.2. */
 function gatedDeltaNet(pass: Pass, layer: DeltaNetLayer, h: Normed, state: LayerState & { kind: 'deltaNet' }): void {
-  const { rec, config, scratch, tokens, f16, kept } = pass;
+  const { rec, config, scratch, tokens, kept } = pass;
   const { deltaNet: dims, eps } = config;
   const { valueHeads, headDim } = dims;
   const stride = projectionStride(dims);
@@ -112,7 +113,8 @@ function gatedDeltaNet(pass: Pass, layer: DeltaNetLayer, h: Normed, state: Layer
   deltaNet(rec, dims, { qkv: convolved, gates, projected, o }, state, tokens, { kept });
   const y = scratch.rows('gated', valueHeads * headDim); // [T, Hv, D]
   gatedNorm(rec, dims, { o, projected, weight: layer.norm, y }, tokens, eps);
-  product(rec, layer.output, y, h.x, tokens, { f16, accumulate: true });
+  const how = arithmetic(pass, y, 'gated', valueHeads * headDim);
+  product(rec, layer.output, y, h.x, tokens, { ...how, accumulate: true });
 }
 
 function feedForward(pass: Pass, { ffn }: Layer, layer: number, h: Normed): void {
@@ -123,7 +125,8 @@ function feedForward(pass: Pass, { ffn }: Layer, layer: number, h: Normed): void
 /** `x += down · (silu(gate · h) · up · h)`. Source: qwen35.md §2.3. */
 function gatedMlp(pass: Pass, mlp: GatedMlp, h: Normed): void {
   const inner = gatedUnit(pass, mlp.gateUp, h); // [T, width]
-  product(pass.rec, mlp.down, inner, h.x, pass.tokens, { f16: pass.f16, accumulate: true });
+  const how = arithmetic(pass, inner, 'mlp inner', mlp.down.columns);
+  product(pass.rec, mlp.down, inner, h.x, pass.tokens, { ...how, accumulate: true });
 }
 
 /**
@@ -170,14 +173,15 @@ function moe(pass: Pass, ffn: MoeFfn, layer: number, h: Normed): void {
   rec.mark(routedMark(layer));
   const plain = { slots, pairs, xShare: topK };
   const group = () => {
-    const shape = matmulShape(rec.gpu, 'narrow', f16);
+    const shape = matmulShape(rec.gpu, 'narrow', f16, pass.int8 && haveIntegers(ffn.experts));
     const bytes = routingBytes(scratch.maxTokens * topK, ffn.slots.slots, shape.tokens);
     return expertGroups(rec, plain, ffn.slots.slots, scratch.bytes('routing', bytes), shape);
   };
   const routed = tokens > MATVEC_TOKENS ? group() : plain;
   const inner = expertGatedUnit(pass, ffn.experts, h, routed, { topK, width: expertWidth }); // [T·K, width]
   const out = scratch.rows('expert out', topK * hidden); // [T·K, hidden]
-  expertProduct(rec, ffn.experts.down, inner, out, { ...routed, xShare: 1 }, { f16 });
+  const how = arithmetic(pass, inner, 'expert inner', topK * expertWidth);
+  expertProduct(rec, ffn.experts.down, inner, out, { ...routed, xShare: 1 }, how);
   rec.mark(productsMark(layer));
 
   const { down } = ffn.shared;
@@ -188,6 +192,12 @@ function moe(pass: Pass, ffn: MoeFfn, layer: number, h: Normed): void {
     return;
   }
   const shared = scratch.rows('shared out', hidden); // [T, hidden]
-  product(rec, down, sharedInner, shared, tokens, { f16 });
+  product(rec, down, sharedInner, shared, tokens, arithmetic(pass, sharedInner, 'mlp inner', down.columns));
   moeCombine(rec, { routed: out, weights, shared, x: h.x }, tokens, { hidden, topK });
+}
+
+/** Whether all products with a layer's experts may be of small integers: its pairs are grouped once for all of them. */
+function haveIntegers(experts: MoeFfn['experts']): boolean {
+  const first = 'gateUp' in experts ? [experts.gateUp] : [experts.gate, experts.up];
+  return [...first, experts.down].every(({ hasIntegers }) => hasIntegers);
 }

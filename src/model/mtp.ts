@@ -5,6 +5,7 @@ import { mtpJoin } from '../kernels/mtp.ts';
 import { rmsNorm } from '../kernels/rms-norm.ts';
 import { decoderLayer } from './decoder.ts';
 import type { Pass } from './pass.ts';
+import { arithmetic } from './products.ts';
 import type { LayerState } from './state.ts';
 import type { MtpBlock, TextModel } from './text-model.ts';
 
@@ -27,7 +28,7 @@ export function mtp(
   cache: LayerState,
   { hidden, residual }: MtpInput,
 ): GpuBuffer {
-  const { rec, config, scratch, input, tokens, f16 } = pass;
+  const { rec, config, scratch, input, tokens } = pass;
   const e = mtpEmbeddings(pass); // [T, hidden]
   embed(rec, block.embedding, input.tokens, e, tokens);
   const joined = scratch.rows('MTP joined', 2 * config.hidden); // [T, 2·hidden]
@@ -38,7 +39,7 @@ export function mtp(
     eps: config.eps,
   });
   const x = scratch.rows('MTP x', config.hidden); // [T, hidden]
-  product(rec, block.join, joined, x, tokens, { f16 });
+  product(rec, block.join, joined, x, tokens, arithmetic(pass, joined, 'MTP joined', 2 * config.hidden));
   decoderLayer(pass, block.layer, model.layers.length, x, cache);
   return x;
 }

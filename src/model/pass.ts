@@ -19,6 +19,8 @@ export interface Pass {
   readonly tokens: number;
   /** Matmul tiles in f16. */
   readonly f16: boolean;
+  /** Products of many tokens may round x to 8 bits. Default false. */
+  readonly int8?: boolean;
   /** How many of the last tokens the DeltaNet layers keep a state after. Default 1. */
   readonly kept?: number;
   /** Where the router of a pass of one layer says what it chose. Default: `routing` has room for all layers. */

@@ -59,6 +59,11 @@ export const quantLayouts = {
   MXFP4: layout(16, 0, 1, 4),
 } as const satisfies Record<TensorType, QuantLayout>;
 
+/** Types that are small integers times a scale, plus an offset: their decoders have `load_quants` beside `load_weights`. */
+export const INTEGER_TYPES: ReadonlySet<TensorType> = new Set([
+  'Q4_0', 'Q4_1', 'Q5_0', 'Q5_1', 'Q8_0', 'Q2_K', 'Q3_K', 'Q4_K', 'Q5_K', 'Q6_K', 'IQ4_NL', 'IQ4_XS', 'MXFP4',
+] satisfies TensorType[]); // biome-ignore format: a table
+
 export const PLANES = ['quants', 'high', 'scales'] as const;
 export type Plane = (typeof PLANES)[number];
 

@@ -1,6 +1,6 @@
 // MXFP4: w = 2^(e−127) · ±{0, ½, 1, 1½, 2, 3, 4, 6}. quants: nibble plane of three bits and a sign; scales: four e a word.
 import package::lib::bit_plane::LOWEST_BITS;
-import package::lib::bytes::affine_bytes;
+import package::lib::bytes::{Quants, dequantized};
 import package::lib::nibbles::high_nibbles;
 import package::lib::nibbles::low_nibbles;
 
@@ -22,11 +22,15 @@ fn doubled_values(q: vec4u) -> vec4u {
   return (magnitudes ^ (signs * 31u)) + signs + ((signs ^ vec4u(LOWEST_BITS)) << vec4u(5u));
 }
 
-fn load_weights(chunk: u32) -> array<vec4f, 8> {
+fn load_quants(chunk: u32) -> Quants {
   let e = (scales[chunk >> 2u] >> (8u * (chunk & 3u))) & 0xffu;
   // Half of 2^(e−127), for the doubled values; the smallest two are subnormal.
   let d = bitcast<f32>(select((e - 1u) << 23u, 0x00200000u << (e & 1u), e < 2u));
   let q = quants[chunk];
   let m = -f32(OFFSET) * d;
-  return affine_bytes(doubled_values(low_nibbles(q)), doubled_values(high_nibbles(q)), vec2f(d), vec2f(m));
+  return Quants(doubled_values(low_nibbles(q)), doubled_values(high_nibbles(q)), vec2f(d), vec2f(m));
+}
+
+fn load_weights(chunk: u32) -> array<vec4f, 8> {
+  return dequantized(load_quants(chunk));
 }

@@ -2,14 +2,14 @@
 // bytes of 6-bit sc for each 16 weights (low four bits in the low nibbles of bytes 0–7, then in their high nibbles; upper two
 // in bytes 8–11, four to a byte from the lowest bits), then f16 d.
 import package::lib::bit_plane::bits_of_sixteen;
-import package::lib::bytes::affine_bytes;
+import package::lib::bytes::{Quants, dequantized};
 import package::lib::two_bits::two_bit_bytes;
 
 @group(1) @binding(0) var<storage, read> quants: array<vec2u>;
 @group(1) @binding(1) var<storage, read> high: array<u32>;
 @group(1) @binding(2) var<storage, read> scales: array<vec4u>;
 
-fn load_weights(chunk: u32) -> array<vec4f, 8> {
+fn load_quants(chunk: u32) -> Quants {
   let q = quants[chunk];
   let third = high[chunk];
   let block = scales[chunk >> 3u];
@@ -22,5 +22,9 @@ fn load_weights(chunk: u32) -> array<vec4f, 8> {
   let d = unpack2x16float(block.w).x * (vec2f(vec2u(sc & 0xffu, sc >> 8u)) - vec2f(32.0));
   let first = two_bit_bytes(q.x) | (bits_of_sixteen(third) << vec4u(2u));
   let last = two_bit_bytes(q.y) | (bits_of_sixteen(third >> 4u) << vec4u(2u));
-  return affine_bytes(first, last, d, -4.0 * d);
+  return Quants(first, last, d, -4.0 * d);
+}
+
+fn load_weights(chunk: u32) -> array<vec4f, 8> {
+  return dequantized(load_quants(chunk));
 }

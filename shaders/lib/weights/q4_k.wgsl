@@ -1,11 +1,16 @@
 // Q4_K: w = d·sc·q − dmin·m. quants: nibble plane; scales: one vec4u per 256 (d | dmin, 12 bytes of 6-bit sc and m).
-import package::lib::nibbles::affine_nibbles;
+import package::lib::bytes::{Quants, dequantized};
+import package::lib::nibbles::nibble_quants;
 import package::lib::k_scales::k_scale_min;
 
 @group(1) @binding(0) var<storage, read> quants: array<vec4u>;
 @group(1) @binding(2) var<storage, read> scales: array<vec4u>;
 
-fn load_weights(chunk: u32) -> array<vec4f, 8> {
+fn load_quants(chunk: u32) -> Quants {
   let dm = k_scale_min(scales[chunk >> 3u], chunk & 7u);
-  return affine_nibbles(quants[chunk], dm.x, dm.y);
+  return nibble_quants(quants[chunk], dm.x, dm.y);
+}
+
+fn load_weights(chunk: u32) -> array<vec4f, 8> {
+  return dequantized(load_quants(chunk));
 }

@@ -1,0 +1,135 @@
+import { afterAll, expect, inject, test } from 'vitest';
+import { useBuffers } from '../../tools/testing/buffers.ts';
+import { dequantize } from '../../tools/testing/dequantize.ts';
+import { expectClose, openTestGpu, randomMatrix, readFloats, run } from '../../tools/testing/kernels.ts';
+import { randomNormal } from '../../tools/testing/random.ts';
+import { CHUNK, INTEGER_TYPES } from '../weights/quant-layout.ts';
+import type { TensorType } from '../weights/types.ts';
+import { expertMatmul, int8Shapes, matmul, matmulShape } from './matmul.ts';
+import { expertGroups, routingBytes } from './moe.ts';
+import { quantizeActivations, quantizedBytes } from './quantize-activations.ts';
+
+const gpu = await openTestGpu();
+const CODEBOOKS = 1;
+const buffers = useBuffers(gpu, CODEBOOKS);
+
+const shapes = int8Shapes(gpu);
+// A pipeline takes a browser's software adapter longer to compile; its decoders are the same.
+const types: readonly TensorType[] = inject('alsoInNode') ? ['Q4_K', 'Q6_K', 'Q8_0', 'IQ4_NL'] : [...INTEGER_TYPES];
+
+/**
+ * Steps of 1/127 of a chunk's largest, some 2.2 times the rms of normal values, err by 1/√12 of themselves: by 0.5 % of a
+ * product's rms (seen, too), and a single element of thousands by less than ten times that.
+ */
+const ROUNDED = 0.05;
+
+/** Rows of x, on the GPU as small integers, and what they stand for. */
+async function quantizedRows(rows: number, columns: number) {
+  const values = randomNormal(7, rows * columns);
+  const buffer = buffers.output(quantizedBytes(values.length) / 4);
+  await run(gpu, (rec) => quantizeActivations(rec, buffers.floats(values), buffer, values.length));
+  const pairs = await readFloats(gpu, buffer, buffer.size / 4);
+  const bytes = new Int8Array(pairs.buffer);
+  const rounded = Float64Array.from(values, (_, i) => {
+    const chunk = 16 * Math.floor(i / CHUNK); // in floats
+    return pairs[chunk + 1] * bytes[4 * chunk + 8 * ((i % CHUNK) >> 2) + (i & 3)];
+  });
+  return { values, rounded, buffer };
+}
+
+function dot(w: Float64Array, wAt: number, x: ArrayLike<number>, xAt: number, columns: number): number {
+  let sum = 0;
+  for (let c = 0; c < columns; c++) sum += w[wAt + c] * x[xAt + c];
+  return sum;
+}
+
+for (const shape of shapes) {
+  test.each(types)(`%s: [37, 512] times 35 rows by ${shape.kind}`, async (type) => {
+    const [rows, columns, tokens] = [37, 512, 35];
+    const { matrix, bytes } = await randomMatrix(gpu, type, [rows, columns], 5);
+    buffers.own(matrix);
+    const x = await quantizedRows(tokens, columns);
+    const y = buffers.output(tokens * rows);
+    const unread = buffers.output(1);
+    await run(gpu, (rec) => matmul(rec, matrix, unread, y, tokens, { shape, quantized: () => x.buffer }));
+    const actual = await readFloats(gpu, y, tokens * rows);
+    const w = dequantize(type, bytes);
+    const product = (from: ArrayLike<number>) =>
+      Array.from({ length: tokens * rows }, (_, i) =>
+        dot(w, (i % rows) * columns, from, Math.floor(i / rows) * columns, columns),
+      );
+    expectClose(actual, product(x.rounded));
+    expectClose(actual, product(x.values), ROUNDED);
+  });
+
+  test(`adds to y, writes to its place, and splits rows over bindings, by ${shape.kind}`, async () => {
+    const [rows, columns, tokens, stride, offset] = [77, 256, 6, 100, 11];
+    const { matrix, bytes } = await randomMatrix(gpu, 'Q4_K', [rows, columns], 3, 4096);
+    buffers.own(matrix);
+    expect(matrix.parts.length).toBeGreaterThan(2);
+    const x = await quantizedRows(tokens, columns);
+    const before = randomNormal(10, tokens * stride);
+    const y = buffers.floats(before);
+    const options = { accumulate: true, stride, offset, shape, quantized: () => x.buffer };
+    await run(gpu, (rec) => matmul(rec, matrix, y, y, tokens, options));
+    const w = dequantize('Q4_K', bytes);
+    const expected = before.map((v, i) => {
+      const row = (i % stride) - offset;
+      const inside = row >= 0 && row < rows;
+      return inside ? v + dot(w, row * columns, x.rounded, Math.floor(i / stride) * columns, columns) : v;
+    });
+    expectClose(await readFloats(gpu, y, tokens * stride), expected);
+  });
+
+  test.each([
+    { type: 'Q4_K', title: 'uneven experts', slots: 9, rows: 40, tokens: 65, choices: 3, pick: [0, 8, 8, 2] },
+    { type: 'Q6_K', title: 'parts', slots: 7, rows: 33, tokens: 21, choices: 2, pick: [0, 5, 3, 1, 6], limit: 20_000 },
+  ] as const)(`routed pairs by their experts by ${shape.kind}: $title of $type`, async (given) => {
+    const { type, slots, rows, tokens, choices, pick } = given;
+    const columns = 256;
+    const limit = 'limit' in given ? given.limit : undefined;
+    const { matrix, bytes } = await randomMatrix(gpu, type, [slots, rows, columns], 4, limit);
+    buffers.own(matrix);
+    if (limit) expect(matrix.parts.length).toBeGreaterThan(1);
+    const pairs = tokens * choices;
+    const slotOf = Array.from({ length: pairs }, (_, p) => pick[p % pick.length]);
+    const w = dequantize(type, bytes);
+    for (const xShare of [choices, 1]) {
+      const x = await quantizedRows(pairs / xShare, columns);
+      const y = buffers.output(pairs * rows);
+      const routing = buffers.output(routingBytes(pairs, slots, shape.tokens) / 4);
+      await run(gpu, (rec) => {
+        const routed = { slots: buffers.words(slotOf), pairs, xShare };
+        const tiles = expertGroups(rec, routed, slots, routing, shape);
+        expertMatmul(rec, matrix, y, y, tiles, { quantized: () => x.buffer });
+      });
+      const expected = slotOf.flatMap((slot, p) =>
+        Array.from({ length: rows }, (_, r) =>
+          dot(w, (slot * rows + r) * columns, x.rounded, Math.floor(p / xShare) * columns, columns),
+        ),
+      );
+      expectClose(await readFloats(gpu, y, pairs * rows), expected);
+    }
+  });
+}
+
+test('is taken where it is allowed and may be faster, and x is not quantised where it is not', async () => {
+  const plain = await openTestGpu(['subgroups']);
+  afterAll(() => plain.dispose());
+  for (const device of [gpu, plain]) {
+    const float = matmulShape(device, 'wide', false);
+    expect(float.kind).not.toMatch(/^int8/);
+    expect(matmulShape(device, 'wide', false, true)).toEqual(int8Shapes(device)[0] ?? float);
+  }
+  const never = () => {
+    throw new Error('asked for');
+  };
+  const { matrix, bytes } = await randomMatrix(gpu, 'IQ2_XS', [8, 256], 5);
+  const x = randomNormal(7, 6 * 256);
+  const y = buffers.output(6 * 8);
+  await run(gpu, (rec) => matmul(rec, matrix, buffers.floats(x), y, 6, { quantized: never }));
+  const w = dequantize('IQ2_XS', bytes);
+  const expected = Array.from({ length: 48 }, (_, i) => dot(w, (i % 8) * 256, x, Math.floor(i / 8) * 256, 256));
+  expectClose(await readFloats(gpu, y, 48), expected);
+  matrix.dispose();
+});
