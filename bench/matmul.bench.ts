@@ -1,11 +1,12 @@
 /**
  * Thousand millions of operations a second of products with many tokens, for each tensor type and every shape that the device
- * may be given. TYPES=Q4_K,Q8_0, SIZE=1024x1024 and TOKENS=64 are the defaults; F16=1 tiles in f16; CLOCK=cpu counts processor
+ * may be given; those of small integers with the rounding of x. TYPES=Q4_K,Q8_0, SIZE=1024x1024 and TOKENS=64 are the defaults; F16=1 tiles in f16; CLOCK=cpu counts processor
  * time shared out over all cores, for a software adapter on a busy machine.
  */
 import { afterAll, test } from 'vitest';
 import { Recorder } from '../src/gpu/index.ts';
-import { type MatmulShape, matmul, matmulShapes } from '../src/kernels/matmul.ts';
+import { int8Shapes, type MatmulShape, matmul, matmulShapes } from '../src/kernels/matmul.ts';
+import { quantizeActivations, quantizedBytes } from '../src/kernels/quantize-activations.ts';
 import type { TensorType } from '../src/weights/types.ts';
 import { openTestGpu, randomMatrix } from '../tools/testing/kernels.ts';
 import { randomNormal } from '../tools/testing/random.ts';
@@ -23,7 +24,7 @@ afterAll(() => gpu.dispose());
 
 function name(shape: MatmulShape): string {
   const { kind, rows: tileRows, tokens: tileTokens } = shape;
-  const lanes = shape.kind === 'tiled' ? `${shape.laneRows} × ${shape.laneTokens} a lane` : `${shape.lanes} lanes`;
+  const lanes = 'lanes' in shape ? `${shape.lanes} lanes` : `${shape.laneRows} × ${shape.laneTokens} a lane`;
   return `${kind} ${tileRows} × ${tileTokens}, ${lanes}`;
 }
 
@@ -32,11 +33,16 @@ test.each(types)('matmul %s', async (type) => {
   const x = gpu.upload('x', randomNormal(2, tokens * columns));
   const y = gpu.createBuffer('y', 4 * tokens * rows);
   const step = gpu.createBuffer('step', 32);
-  const shapes = matmulShapes(gpu, 'wide', f16);
+  const quantized = gpu.createBuffer('quantized', quantizedBytes(tokens * columns));
+  const shapes = [...matmulShapes(gpu, 'wide', f16), ...int8Shapes(gpu, 'wide')];
   const programs = await Promise.all(
     shapes.map((shape) => {
       const recorder = new Recorder(gpu);
-      matmul(recorder, matrix, x, y, tokens, { f16, shape });
+      const quantize = () => {
+        quantizeActivations(recorder, x, quantized, tokens * columns);
+        return quantized;
+      };
+      matmul(recorder, matrix, x, y, tokens, { f16, shape, quantized: quantize });
       return recorder.build(type, step);
     }),
   );
@@ -46,5 +52,5 @@ test.each(types)('matmul %s', async (type) => {
     console.log(`${name(shape)}: ${((2 * rows * columns * tokens) / best[i] / 1e6).toFixed(1)} GFLOP/s`);
   }
   for (const program of programs) program.dispose();
-  for (const owner of [matrix, x, y, step]) owner.dispose();
+  for (const owner of [matrix, x, quantized, y, step]) owner.dispose();
 });

@@ -141,7 +141,7 @@ class Field {
   int8Matmul(width: MatmulWidth, float: MatmulShape | undefined): Contest<MatmulShape> {
     const { f16 } = this.#settings;
     const tokens = TOKENS[width];
-    const integers = this.#weights.hasIntegers ? int8Shapes(this.#gpu) : [];
+    const integers = this.#weights.hasIntegers ? int8Shapes(this.#gpu, width) : [];
     const quantized = this.#own(this.#gpu.createBuffer('autotune', quantizedBytes(tokens * COLUMNS)));
     const record = (rec: Recorder, shape: MatmulShape) => {
       const quantize = () => {

@@ -5,17 +5,25 @@ import { expectClose, openTestGpu, randomMatrix, readFloats, run } from '../../t
 import { randomNormal } from '../../tools/testing/random.ts';
 import { CHUNK, INTEGER_TYPES } from '../weights/quant-layout.ts';
 import type { TensorType } from '../weights/types.ts';
-import { expertMatmul, int8Shapes, matmul, matmulShape } from './matmul.ts';
+import { choose } from './choices.ts';
+import { expertMatmul, int8Shapes, type MatmulShape, matmul, matmulShape } from './matmul.ts';
 import { expertGroups, routingBytes } from './moe.ts';
 import { quantizeActivations, quantizedBytes } from './quantize-activations.ts';
+import type { WeightMatrix } from './weight-matrix.ts';
 
 const gpu = await openTestGpu();
 const CODEBOOKS = 1;
 const buffers = useBuffers(gpu, CODEBOOKS);
 
-const shapes = int8Shapes(gpu);
-// A pipeline takes a browser's software adapter longer to compile; its decoders are the same.
-const types: readonly TensorType[] = inject('alsoInNode') ? ['Q4_K', 'Q6_K', 'Q8_0', 'IQ4_NL'] : [...INTEGER_TYPES];
+const offered = (['wide', 'narrow'] as const).flatMap((width) => int8Shapes(gpu, width));
+const smallTile = offered.findLast(({ kind }) => kind === 'int8 tiled');
+const inLanes = offered.find(({ kind }) => kind === 'int8 lanes');
+/** A shape of each kind, and the types it is tried with; decoders are the same code for both. */
+const kinds = [smallTile, inLanes].filter((shape) => shape !== undefined);
+const FEW_TYPES = ['Q6_K', 'Q8_0'] as const;
+// A pipeline takes a browser's software adapter longer to compile.
+const typesOf = ({ kind }: MatmulShape): readonly TensorType[] =>
+  inject('alsoInNode') || kind !== kinds.at(-1)?.kind ? FEW_TYPES : [...INTEGER_TYPES];
 
 /**
  * Steps of 1/127 of a chunk's largest, some 2.2 times the rms of normal values, err by 1/√12 of themselves: by 0.5 % of a
@@ -43,8 +51,36 @@ function dot(w: Float64Array, wAt: number, x: ArrayLike<number>, xAt: number, co
   return sum;
 }
 
-for (const shape of shapes) {
-  test.each(types)(`%s: [37, 512] times 35 rows by ${shape.kind}`, async (type) => {
+/** That routed pairs are multiplied by their experts. */
+async function expectRouted(given: {
+  matrix: WeightMatrix;
+  bytes: Uint8Array<ArrayBuffer>;
+  slotOf: readonly number[];
+  xShare: number;
+  shape: MatmulShape;
+}): Promise<void> {
+  const { matrix, bytes, slotOf, xShare, shape } = given;
+  const { type, rows, columns, slots = 0 } = matrix;
+  const pairs = slotOf.length;
+  const x = await quantizedRows(pairs / xShare, columns);
+  const y = buffers.output(pairs * rows);
+  const routing = buffers.output(routingBytes(pairs, slots, shape.tokens) / 4);
+  await run(gpu, (rec) => {
+    const routed = { slots: buffers.words(slotOf), pairs, xShare };
+    const tiles = expertGroups(rec, routed, slots, routing, shape);
+    expertMatmul(rec, matrix, y, y, tiles, { quantized: () => x.buffer });
+  });
+  const w = dequantize(type, bytes);
+  const expected = slotOf.flatMap((slot, p) =>
+    Array.from({ length: rows }, (_, r) =>
+      dot(w, (slot * rows + r) * columns, x.rounded, Math.floor(p / xShare) * columns, columns),
+    ),
+  );
+  expectClose(await readFloats(gpu, y, pairs * rows), expected);
+}
+
+for (const shape of kinds) {
+  test.each(typesOf(shape))(`%s: [37, 512] times 35 rows by ${shape.kind}`, async (type) => {
     const [rows, columns, tokens] = [37, 512, 35];
     const { matrix, bytes } = await randomMatrix(gpu, type, [rows, columns], 5);
     buffers.own(matrix);
@@ -93,25 +129,19 @@ for (const shape of shapes) {
     if (limit) expect(matrix.parts.length).toBeGreaterThan(1);
     const pairs = tokens * choices;
     const slotOf = Array.from({ length: pairs }, (_, p) => pick[p % pick.length]);
-    const w = dequantize(type, bytes);
-    for (const xShare of [choices, 1]) {
-      const x = await quantizedRows(pairs / xShare, columns);
-      const y = buffers.output(pairs * rows);
-      const routing = buffers.output(routingBytes(pairs, slots, shape.tokens) / 4);
-      await run(gpu, (rec) => {
-        const routed = { slots: buffers.words(slotOf), pairs, xShare };
-        const tiles = expertGroups(rec, routed, slots, routing, shape);
-        expertMatmul(rec, matrix, y, y, tiles, { quantized: () => x.buffer });
-      });
-      const expected = slotOf.flatMap((slot, p) =>
-        Array.from({ length: rows }, (_, r) =>
-          dot(w, (slot * rows + r) * columns, x.rounded, Math.floor(p / xShare) * columns, columns),
-        ),
-      );
-      expectClose(await readFloats(gpu, y, pairs * rows), expected);
-    }
+    for (const xShare of [choices, 1]) await expectRouted({ matrix, bytes, slotOf, xShare, shape });
   });
 }
+
+const others = new Map(offered.map((shape) => [JSON.stringify(shape), shape]));
+for (const shape of kinds) others.delete(JSON.stringify(shape));
+test.each([...others.values()])('a $kind product of $rows by $tokens', async (shape) => {
+  const [slots, rows, columns, tokens] = [3, 131, 96, 70];
+  const { matrix, bytes } = await randomMatrix(gpu, 'Q8_0', [slots, rows, columns], 6);
+  buffers.own(matrix);
+  const slotOf = Array.from({ length: tokens }, (_, p) => (p % 23 === 5 ? 0 : 2));
+  await expectRouted({ matrix, bytes, slotOf, xShare: 1, shape });
+});
 
 test('is taken where it is allowed and may be faster, and x is not quantised where it is not', async () => {
   const plain = await openTestGpu(['subgroups']);
@@ -119,7 +149,13 @@ test('is taken where it is allowed and may be faster, and x is not quantised whe
   for (const device of [gpu, plain]) {
     const float = matmulShape(device, 'wide', false);
     expect(float.kind).not.toMatch(/^int8/);
-    expect(matmulShape(device, 'wide', false, true)).toEqual(int8Shapes(device)[0] ?? float);
+    // Tiles are taken where they were measured.
+    const [first] = int8Shapes(device, 'wide');
+    expect(matmulShape(device, 'wide', false, true)).toEqual(first.kind === 'int8 lanes' ? first : float);
+    choose(device, { matmulInt8: { wide: int8Shapes(device, 'wide').at(-1) } });
+    expect(matmulShape(device, 'wide', false, true)).toEqual(int8Shapes(device, 'wide').at(-1));
+    expect(matmulShape(device, 'wide', false)).toEqual(float);
+    choose(device, {});
   }
   const never = () => {
     throw new Error('asked for');

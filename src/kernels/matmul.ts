@@ -15,14 +15,14 @@ import type { WeightMatrix } from './weight-matrix.ts';
 /** Which product for many tokens, the rows and tokens a workgroup of it makes, and how they are shared out to lanes. */
 export type MatmulShape =
   | {
-      readonly kind: 'tiled';
+      /** `int8 …`: over small integers, with x rounded to 8 bits. */
+      readonly kind: 'tiled' | 'int8 tiled';
       readonly rows: number;
       readonly tokens: number;
       readonly laneRows: number;
       readonly laneTokens: number;
     }
   | {
-      /** `int8 lanes`: over small integers, with x rounded to 8 bits. */
       readonly kind: 'lanes' | 'int8 lanes';
       readonly lanes: number;
       readonly rows: number;
@@ -35,14 +35,16 @@ export type MatmulWidth = 'wide' | 'narrow';
 /** Up to this many tokens are narrow. */
 const NARROW_TOKENS = 32;
 
-function tiled(rows: number, tokens: number, laneRows: number, laneTokens: number): MatmulShape {
+type Tiled = MatmulShape & { readonly kind: 'tiled' | 'int8 tiled' };
+
+function tiled(rows: number, tokens: number, laneRows: number, laneTokens: number): Tiled {
   return { kind: 'tiled', rows, tokens, laneRows, laneTokens };
 }
 
 /** Fits every device: WebGPU promises 16 KiB of workgroup memory. */
 const SMALL_TILE = tiled(32, 16, 4, 2);
 
-const TILES: Readonly<Record<MatmulWidth, readonly MatmulShape[]>> = {
+const TILES: Readonly<Record<MatmulWidth, readonly Tiled[]>> = {
   wide: [tiled(64, 64, 4, 8), tiled(128, 64, 8, 8), tiled(64, 32, 4, 4), SMALL_TILE],
   narrow: [tiled(64, 16, 4, 4), tiled(64, 32, 4, 4), SMALL_TILE],
 };
@@ -58,8 +60,16 @@ export function matmulShapes(gpu: Gpu, width: MatmulWidth, f16: boolean): readon
   return [...inLanes, ...TILES[width].filter((shape) => fits(gpu, shape, f16))];
 }
 
-/** The same for products of small integers, where this device has any that may be faster (docs/measurements/matmul.md). */
-export function int8Shapes(gpu: Gpu): readonly MatmulShape[] {
+/**
+ * The same for products of small integers. Unmeasured, only those of narrow subgroups are taken: tiles of integers were never
+ * run on a GPU (docs/measurements/matmul.md).
+ */
+export function int8Shapes(gpu: Gpu, width: MatmulWidth): readonly MatmulShape[] {
+  const tiles = TILES[width].map((shape): Tiled => ({ ...shape, kind: 'int8 tiled' }));
+  return [...int8InLanes(gpu), ...tiles.filter((shape) => fits(gpu, shape, false))];
+}
+
+function int8InLanes(gpu: Gpu): readonly MatmulShape[] {
   const lanes = narrowLanes(gpu);
   return lanes ? [{ kind: 'int8 lanes', lanes, rows: 16, tokens: 4 }] : [];
 }
@@ -73,15 +83,25 @@ function narrowLanes({ capabilities }: Gpu): number | undefined {
 /** The shape for a product, as chosen for the device. @param int8 x may be rounded to 8 bits, if that is faster */
 export function matmulShape(gpu: Gpu, width: MatmulWidth, f16: boolean, int8 = false): MatmulShape {
   const { matmul, matmulInt8 } = choicesOf(gpu);
-  const wanted = int8 ? [matmulInt8?.[width], ...int8Shapes(gpu), matmul?.[width]] : [matmul?.[width]];
+  const wanted = int8 ? [matmulInt8?.[width], ...int8InLanes(gpu), matmul?.[width]] : [matmul?.[width]];
   return wanted.find((shape) => shape && fits(gpu, shape, f16)) ?? matmulShapes(gpu, width, f16)[0];
 }
 
+function isTiled(shape: MatmulShape): shape is Tiled {
+  return shape.kind === 'tiled' || shape.kind === 'int8 tiled';
+}
+
+function isInt8({ kind }: MatmulShape): boolean {
+  return kind === 'int8 tiled' || kind === 'int8 lanes';
+}
+
 function fits({ limits }: Gpu, shape: MatmulShape, f16: boolean): boolean {
-  if (shape.kind !== 'tiled') return true;
+  if (!isTiled(shape)) return true;
   const { rows, tokens, laneRows, laneTokens } = shape;
   const lanes = (rows / laneRows) * (tokens / laneTokens);
-  const tileBytes = 2 * CHUNK * (rows + tokens) * (f16 ? 2 : 4);
+  const floats = 2 * CHUNK * (rows + tokens) * (f16 ? 2 : 4);
+  const integers = 2 * ((CHUNK + 16) * rows + (CHUNK + 12) * tokens);
+  const tileBytes = shape.kind === 'tiled' ? floats : integers;
   return (
     tileBytes + 4 * tokens <= limits.maxComputeWorkgroupStorageSize &&
     lanes <= Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX)
@@ -188,7 +208,7 @@ export function expertMatmul(
 }
 
 function inputOf(shape: MatmulShape, x: Bindable, quantized: (() => Bindable) | undefined): Record<string, Bindable> {
-  if (shape.kind !== 'int8 lanes') return { activations: x };
+  if (!isInt8(shape)) return { activations: x };
   if (!quantized) throw new Error('a product of small integers wants x quantised');
   return { quantized: quantized() };
 }
@@ -199,11 +219,11 @@ function variant(
   { f16, experts }: { f16: boolean; experts: boolean },
 ): ShaderVariant {
   const { rows, tokens } = shape;
-  if (shape.kind === 'tiled') {
+  const int8 = isInt8(shape);
+  if (isTiled(shape)) {
     const constants = { ROWS: rows, TOKENS: tokens, LANE_ROWS: shape.laneRows, LANE_TOKENS: shape.laneTokens };
-    return { name: 'matmul', ...w.variant, conditions: { f16, experts }, constants };
+    return { name: 'matmul', ...w.variant, conditions: { f16: f16 && !int8, int8, experts }, constants };
   }
   const constants = { LANES: shape.lanes, ROWS: rows, TOKENS: tokens };
-  const int8 = shape.kind === 'int8 lanes';
-  return { name: 'matmul_lanes', ...w.variant, conditions: { experts, int8 }, constants };
+  return { name: 'matmul_lanes', ...w.variant, conditions: { int8, experts }, constants };
 }
