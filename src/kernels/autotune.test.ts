@@ -7,7 +7,7 @@ import { Gpu } from '../gpu/index.ts';
 import { type AutotuneSettings, autotune, type Candidate, type Measure } from './autotune.ts';
 import { choicesOf, choose } from './choices.ts';
 import { deltaNetShapes } from './delta-net.ts';
-import { matmulShape, matmulShapes } from './matmul.ts';
+import { int8Shapes, matmulShape, matmulShapes } from './matmul.ts';
 import { matvec, matvecShape, matvecShapes } from './matvec.ts';
 
 const gpu = await openTestGpu();
@@ -47,6 +47,20 @@ test('measures every candidate once and takes the fastest of each kernel', async
     matmul: { wide: all.wide.at(-1), narrow: all.narrow.at(-1) },
     deltaNet: all.deltaNet.at(-1),
   });
+});
+
+test('with leave to round, small integers are measured too, against the floats that won', async () => {
+  const integers = int8Shapes(gpu, 'wide');
+  const [float, best] = [all.wide.at(-1), integers.at(-1)];
+  const { measured, ...fake } = imagined(({ kernel, shape }) => {
+    const fastest = kernel === 'int8 matmul wide' ? best : float;
+    return JSON.stringify(shape) === JSON.stringify(fastest) ? 1 : 2;
+  });
+  const choices = await autotune(gpu, { ...settings, ...fake, int8: true, budgetMs: Infinity });
+  expect(choices.matmul?.wide).toEqual(float);
+  expect(choices.matmulInt8?.wide).toEqual(best);
+  const rounded = measured.filter(({ kernel }) => kernel === 'int8 matmul wide').map(({ shape }) => shape);
+  expect(rounded).toEqual([...integers, float]);
 });
 
 test('stays with the table where nothing is clearly faster', async () => {

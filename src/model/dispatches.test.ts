@@ -4,8 +4,9 @@ import { fixture } from '../../tools/testing/fixtures.ts';
 import { openTestGpu } from '../../tools/testing/kernels.ts';
 import { type Gpu, Recorder } from '../gpu/index.ts';
 import { isSoftware } from '../kernels/lanes.ts';
+import { MATVEC_TOKENS, matmulShape } from '../kernels/matmul.ts';
 import { openWeights } from '../weights/index.ts';
-import { readConfig } from './config.ts';
+import { type ModelConfig, readConfig } from './config.ts';
 import { decoder, feedForwardMark, layerMark } from './decoder.ts';
 import type { Pass } from './pass.ts';
 import { Scratch } from './scratch.ts';
@@ -28,7 +29,12 @@ interface Counts {
 }
 
 /** Records a pass on a device that does nothing. */
-async function count(files: readonly string[], device: Gpu, tokens: number): Promise<Counts> {
+async function record(
+  files: readonly string[],
+  device: Gpu,
+  tokens: number,
+  int8 = false,
+): Promise<{ rec: Recorder; config: ModelConfig }> {
   const weights = await openWeights(await Promise.all(files.map((file) => fixture(`models/${file}`))), {
     store: 'none',
   });
@@ -38,8 +44,14 @@ async function count(files: readonly string[], device: Gpu, tokens: number): Pro
   const scratch = new Scratch(device, tokens);
   const input = { tokens: scratch.rows('tokens', 1), rope: scratch.rows('rope', config.rope.dim) };
   const rec = new Recorder(device);
-  const pass: Pass = { rec, config, scratch, input, tokens, f16: false };
+  const pass: Pass = { rec, config, scratch, input, tokens, f16: false, int8 };
   decoder(pass, model, state);
+  weights.close();
+  return { rec, config };
+}
+
+async function count(files: readonly string[], device: Gpu, tokens: number): Promise<Counts> {
+  const { rec, config } = await record(files, device, tokens);
   const counts = { attention: 0, deltaNet: 0, feedForward: 0 };
   for (const [i, kind] of config.layers.entries()) {
     const mixer = rec.dispatchesBetween(layerMark(i), feedForwardMark(i));
@@ -47,7 +59,6 @@ async function count(files: readonly string[], device: Gpu, tokens: number): Pro
     counts[kind] = Math.max(counts[kind], mixer);
     counts.feedForward = Math.max(counts.feedForward, feedForward);
   }
-  weights.close();
   return counts;
 }
 
@@ -77,5 +88,29 @@ describe.runIf(isSoftware(software))('a token on a software adapter, whose norms
     { title: 'a published mix', files: MOE, deltaNet: 7, attention: 7, feedForward: 7 },
   ])('$title', async ({ title: _, files, ...expected }) => {
     expect(await count(files, software.rehearsal(), 1)).toEqual(expected);
+  });
+});
+
+describe('x as small integers', () => {
+  const device = software.rehearsal();
+  const integers = matmulShape(device, 'wide', false, true).kind === 'int8 lanes';
+  const quantised = async (files: readonly string[], tokens: number, int8: boolean) => {
+    const { rec, config } = await record(files, device, tokens, int8);
+    const count = rec.variants.filter(({ name }) => name === 'quantize_activations').length;
+    return count / config.layers.length;
+  };
+
+  // The input's norm, what the mixer gives, the feed-forward's norm, and its inner row; of experts, those and the shared one's.
+  test.runIf(integers).each([
+    { title: 'a type of its own for each', files: ['dense-k.gguf'], each: 4 },
+    { title: 'experts', files: MOE, each: 5 },
+  ])('is made once for all products that share it: $title', async ({ files, each }) => {
+    expect(await quantised(files, 32, true)).toBe(each);
+  });
+
+  test('is not made for few tokens, without leave, or for weights that are none', async () => {
+    expect(await quantised(['dense-k.gguf'], MATVEC_TOKENS, true)).toBe(0);
+    expect(await quantised(['dense-k.gguf'], 32, false)).toBe(0);
+    expect(await quantised(['dense-f32.gguf'], 32, true)).toBe(0);
   });
 });
