@@ -34,6 +34,7 @@ const tokens = (count: number, seed = 0) => Array.from({ length: count }, (_, i)
 
 interface RunSettings {
   f16?: boolean;
+  int8?: boolean;
   without?: Parameters<typeof openTestGpu>[0];
   foresees?: boolean;
   early?: boolean;
@@ -43,7 +44,7 @@ interface RunSettings {
 async function run(
   name: string,
   slots: number | undefined,
-  { f16 = false, without = [], foresees = true, early = false }: RunSettings = {},
+  { f16 = false, int8, without = [], foresees = true, early = false }: RunSettings = {},
 ): Promise<Running> {
   const gpu = await openTestGpu(without);
   const files = await Promise.all(MODELS[name].map((file) => fixture(`models/${file}`)));
@@ -57,7 +58,8 @@ async function run(
   const room = { slots: layers.map(() => slots ?? ffn.experts), policy, early };
   const model = await loadTextModel(gpu, weights, { room });
   reads.length = 0;
-  const runner = new StepRunner(gpu, model, { contextLength: 512, f16: f16 && gpu.capabilities.f16, foresees });
+  const halves = f16 && gpu.capabilities.f16;
+  const runner = new StepRunner(gpu, model, { contextLength: 512, f16: halves, int8, foresees });
   const dispose = () => {
     runner.dispose();
     model.dispose();
@@ -135,7 +137,7 @@ const capabilities = await testCapabilities();
 const VARIANTS = (
   [
     { title: 'f32', f16: false, without: [] },
-    { title: 'f16', f16: true, without: [] },
+    { title: 'f16 and int8', f16: true, int8: true, without: [] },
     { title: 'f32 without subgroups', f16: false, without: ['subgroups'] },
     { title: 'f16 without subgroups', f16: true, without: ['subgroups'] },
   ] as const
