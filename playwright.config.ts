@@ -15,7 +15,9 @@ export default defineConfig({
   timeout: 180_000,
   expect: { timeout: 60_000 },
   forbidOnly: true,
-  reporter: 'list',
+  // A browser's GPU process may fail by itself. What passes only then is listed as flaky, with what the page showed.
+  retries: process.env.CI ? 1 : 0,
+  reporter: [['list'], ['./tools/page-reporter.mjs']],
   use: {
     baseURL: `http://127.0.0.1:${port}/`,
     browserName: 'chromium',

@@ -48,7 +48,9 @@ test('a model that has too little context is loaded again with twice of it, and 
     Object.assign(chat, { store: 'none', contextLength: 64, thinking: false, model: '/fixtures/models/dense-k.gguf' });
   });
   await page.getByRole('textbox', { name: 'Message' }).fill('a '.repeat(60));
-  await page.getByRole('button', { name: 'Send' }).click();
+  const send = page.getByRole('button', { name: 'Send' });
+  await expect(send, 'the model is there').toBeEnabled();
+  await send.click();
   await page.getByRole('alert').getByRole('button', { name: 'Load again with a context of 128' }).click();
   await expect(page.locator('.answer').locator('qwen-markdown .block, .note').first()).toBeVisible();
   await page.keyboard.press('Escape');

@@ -15,6 +15,7 @@ import { promisify } from 'node:util';
  * @property {string} name What the driver calls itself.
  * @property {boolean} software True for lavapipe, SwiftShader and WARP.
  * @property {boolean} f16 True if `shader-f16` is offered.
+ * @property {boolean} matrices True if subgroup matrices are offered.
  * @property {Record<string, string>} env Variables to set before Dawn is loaded.
  */
 
@@ -89,7 +90,8 @@ function runtimeFolder() {
 async function printOwnAdapter() {
   const { create, globals } = await import('webgpu');
   Object.assign(globalThis, globals);
-  const gpu = create([]);
+  // As the tests open it.
+  const gpu = create(['enable-dawn-features=allow_unsafe_apis']);
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
   if (adapter === null) return;
   const { description, vendor, architecture, device, isFallbackAdapter } = adapter.info;
@@ -98,6 +100,7 @@ async function printOwnAdapter() {
       name: description || [vendor, architecture, device].filter(Boolean).join(' '),
       software: isFallbackAdapter || /llvmpipe|swiftshader|basic render/i.test(description),
       f16: adapter.features.has('shader-f16'),
+      matrices: adapter.features.has('chromium-experimental-subgroup-matrix'),
     }),
   );
 }

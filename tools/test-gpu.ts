@@ -18,5 +18,6 @@ async function dawn(): Promise<GPU> {
   const name = 'webgpu';
   const { create, globals } = (await import(/* @vite-ignore */ name)) as typeof import('webgpu');
   Object.assign(globalThis, globals);
-  return create([]);
+  // As a browser started with --enable-unsafe-webgpu: experimental features are offered where the adapter has them.
+  return create(['enable-dawn-features=allow_unsafe_apis']);
 }

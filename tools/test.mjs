@@ -26,6 +26,7 @@ if (!dawn?.f16) {
   if (f16Required()) refuse(`No adapter with shader-f16 for the f16 kernels. ${F16_REMEDY}`);
   if (!inBrowser.adapter?.f16) leftOut.push(`kernels with f16 arithmetic: no adapter has shader-f16. ${F16_REMEDY}`);
 }
+if (!dawn?.matrices) leftOut.push('products by subgroup matrices: no adapter has them. Mesa 26 or newer brings one.');
 for (const what of leftOut) console.log(`Left out   ${what}`);
 
 const steps = [

@@ -61,6 +61,7 @@ async function load(model) {
 async function providePage() {
   const { create, globals } = await import('webgpu');
   Object.assign(globalThis, globals);
+  waitPatiently();
   const gpu = create([]);
   countUse();
   const storage = { getDirectory: () => Promise.reject(new Error('there is no storage here')) };
@@ -84,6 +85,14 @@ async function providePage() {
     String(input) === WASM_URL
       ? new Response(wasm, { headers: { 'content-type': 'application/wasm' } })
       : fetch(input, init);
+}
+
+/** ggml-webgpu gives up on work that takes half a minute: too short for long prompts on a software adapter. */
+function waitPatiently() {
+  const { setTimeout } = globalThis;
+  const timer = (/** @type {() => void} */ then, ms = 0, /** @type {unknown[]} */ ...args) =>
+    setTimeout(then, ms < 10_000 ? ms : 3_600_000, ...args);
+  globalThis.setTimeout = Object.assign(timer, setTimeout);
 }
 
 function countUse() {

@@ -1,6 +1,7 @@
 import { QwenError } from '../errors.ts';
 import { createPolicy, loadUsage, usageKey } from '../experts/index.ts';
 import { Gpu, type OpenGpuOptions, type ShaderVariant } from '../gpu/index.ts';
+import { repackVariants } from '../kernels/weight-matrix.ts';
 import { type ModelConfig, readConfig, withYarn } from '../model/config.ts';
 import { loadTextModel } from '../model/text-model.ts';
 import { openWeights } from '../weights/index.ts';
@@ -69,7 +70,9 @@ export async function loadTokenModel(
       open: () => openGpu({ gpu: options.gpu }, gpuOptions),
     });
     const { plan, variants } = await planFor(gpu, weights, config, described, options);
-    compileAhead(gpu, variants);
+    const types = [...weights.tensors.values()].map(({ type }) => type);
+    // A device compiles in the order of asking, and weights wait for their repacking.
+    compileAhead(gpu, [...repackVariants(types), ...variants]);
     const early = config.ffn.kind === 'moe' && !(options.waitForExperts ?? isLocal(input));
     const info = { ...described, kernels, vision: options.mmproj !== undefined, plan };
     const usage = config.ffn.kind === 'moe' ? await loadUsage(usageKey(weights), shapeOf(config)) : undefined;

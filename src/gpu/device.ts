@@ -13,12 +13,35 @@ export interface Capabilities {
   readonly subgroupMinSize: number;
   /** The largest; up to 8 are software adapters. 1 without subgroups. */
   readonly subgroupMaxSize: number;
+  /** What the adapter's matrix units multiply at once, with sums in f32; empty without them. */
+  readonly subgroupMatrices: readonly SubgroupMatrix[];
   /** A processor stands in for a GPU: the browser says so, or its subgroups are as narrow, whether they are used or not. */
   readonly software: boolean;
 }
 
+/** A product of matrices that a subgroup computes together: `[m, k] · [k, n]`. */
+export interface SubgroupMatrix {
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  /** Factors in f16; else in f32. */
+  readonly f16: boolean;
+}
+
 /** The capabilities that a device feature decides. */
-type Feature = 'f16' | 'subgroups' | 'timestamps';
+type Feature = 'f16' | 'subgroups' | 'timestamps' | 'subgroupMatrices';
+
+/** Chromium's, and behind a flag there: https://github.com/gpuweb/gpuweb/blob/main/proposals/subgroup-matrix.md */
+const SUBGROUP_MATRIX = 'chromium-experimental-subgroup-matrix' as GPUFeatureName;
+interface SubgroupMatrixInfo {
+  readonly subgroupMatrixConfigs?: Iterable<{
+    readonly componentType: string;
+    readonly resultComponentType: string;
+    readonly M: number;
+    readonly N: number;
+    readonly K: number;
+  }>;
+}
 
 export interface OpenGpuOptions {
   /** Capabilities to do without, so that a test can run the other variant. */
@@ -39,6 +62,15 @@ const WANTED_LIMITS = [
   'maxComputeWorkgroupSizeZ',
   'maxComputeWorkgroupsPerDimension',
 ] as const;
+
+/** Those with sums in f32: sums in f16 turn near-tied routers. */
+function matricesOf({ subgroupMatrixConfigs = [] }: SubgroupMatrixInfo, f16: boolean): SubgroupMatrix[] {
+  return [...subgroupMatrixConfigs]
+    .filter(({ componentType, resultComponentType }) => {
+      return resultComponentType === 'f32' && (componentType === 'f32' || (f16 && componentType === 'f16'));
+    })
+    .map(({ componentType, M, N, K }) => ({ m: M, n: N, k: K, f16: componentType === 'f16' }));
+}
 
 /** A pipeline of one shader variant, with the way to bind its variables by name. */
 export interface Kernel {
@@ -134,18 +166,24 @@ export class Gpu {
       ['f16', 'shader-f16'],
       ['subgroups', 'subgroups'],
       ['timestamps', 'timestamp-query'],
+      ['subgroupMatrices', SUBGROUP_MATRIX],
     ];
     const has = (key: Feature, feature: GPUFeatureName) => !without.includes(key) && adapter.features.has(feature);
     const device = await adapter.requestDevice({
       requiredFeatures: wanted.filter(([key, feature]) => has(key, feature)).map(([, feature]) => feature),
       requiredLimits: Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]])),
     });
-    const [f16, subgroups, timestamps] = wanted.map(([key, feature]) => has(key, feature));
+    const [f16, subgroups, timestamps, matrices] = wanted.map(([key, feature]) => has(key, feature));
     const subgroupMinSize = subgroups ? (adapter.info.subgroupMinSize ?? 4) : 1;
     const subgroupMaxSize = subgroups ? (adapter.info.subgroupMaxSize ?? 128) : 1;
     const narrow = adapter.features.has('subgroups') && (adapter.info.subgroupMaxSize ?? 128) <= 8;
     const software = narrow || adapter.info.isFallbackAdapter === true;
-    const capabilities = { f16, subgroups, timestamps, subgroupMinSize, subgroupMaxSize, software };
+    const subgroupMatrices =
+      matrices && subgroups && subgroupMinSize === subgroupMaxSize
+        ? matricesOf(adapter.info as SubgroupMatrixInfo, f16)
+        : [];
+    const widths = { subgroupMinSize, subgroupMaxSize, subgroupMatrices };
+    const capabilities = { f16, subgroups, timestamps, ...widths, software };
     const { vendor, architecture, device: name, description } = adapter.info;
     const adapterName = description || [vendor, architecture, name].filter(Boolean).join(' ') || 'unnamed adapter';
     return new Gpu(device, adapterName, capabilities, memoryBytes);

@@ -6,6 +6,7 @@ export {
   GpuBuffer,
   type OpenGpuOptions,
   range,
+  type SubgroupMatrix,
 } from './device.ts';
 export { BufferUsage } from './flags.ts';
 export { type DispatchInfo, Profiler, type TimedDispatch } from './profiler.ts';

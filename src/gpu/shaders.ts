@@ -42,6 +42,21 @@ export interface LinkedShader {
   writesStep: boolean;
 }
 
+/**
+ * The linker refuses names that it does not know, such as an experimental extension's. They pass it as names of textures, which
+ * no shader here has.
+ */
+const STAND_INS: readonly (readonly [name: string, standIn: string])[] = [
+  ['subgroup_matrix_left', 'texture_storage_1d'],
+  ['subgroup_matrix_right', 'texture_storage_2d'],
+  ['subgroup_matrix_result', 'texture_storage_3d'],
+  ['subgroupMatrixLoad', 'textureLoad'],
+  ['subgroupMatrixStore', 'textureStore'],
+  ['subgroupMatrixMultiplyAccumulate', 'textureGather'],
+  ['row_major', 'rgba8unorm'],
+  ['col_major', 'rgba8snorm'],
+];
+
 export async function linkShader({ name, conditions, modules = {}, constants }: ShaderVariant): Promise<LinkedShader> {
   const weslSrc = { ...sources };
   for (const [alias, target] of Object.entries(modules)) {
@@ -50,7 +65,8 @@ export async function linkShader({ name, conditions, modules = {}, constants }: 
     weslSrc[`${alias}.wgsl`] = text;
   }
   if (!(`${name}.wgsl` in weslSrc)) throw new Error(`shader ${name} does not exist`);
-  const { dest: code } = await link({
+  for (const [own, standIn] of STAND_INS) weslSrc[`${name}.wgsl`] = weslSrc[`${name}.wgsl`].replaceAll(own, standIn);
+  const { dest } = await link({
     weslSrc,
     rootModuleName: name,
     conditions,
@@ -58,6 +74,8 @@ export async function linkShader({ name, conditions, modules = {}, constants }: 
     keepComments: false,
     sourceMap: false,
   });
+  let code = dest;
+  for (const [own, standIn] of STAND_INS) code = code.replaceAll(standIn, own);
   const writesStep = /@group\(0\)\s*@binding\(0\)\s*var<storage\s*,\s*read_write>/.test(code);
   return { code, bindings: parseBindings(code), params: parseParams(code), writesStep };
 }

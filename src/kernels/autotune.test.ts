@@ -1,4 +1,4 @@
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, expect, test, vi } from 'vitest';
 import { useBuffers } from '../../tools/testing/buffers.ts';
 import { dequantize } from '../../tools/testing/dequantize.ts';
 import { expectClose, openTestGpu, randomMatrix, readFloats, run } from '../../tools/testing/kernels.ts';
@@ -60,13 +60,33 @@ test('with leave to round, small integers are measured too, against the floats t
   expect(choices.matmul?.wide).toEqual(float);
   expect(choices.matmulInt8?.wide).toEqual(best);
   const rounded = measured.filter(({ kernel }) => kernel === 'int8 matmul wide').map(({ shape }) => shape);
-  expect(rounded).toEqual([...integers, float]);
+  expect(rounded).toEqual([float, ...integers]);
 });
 
 test('stays with the table where nothing is clearly faster', async () => {
   const { measure, now } = imagined(({ shape }) => (shape === all.matvec[0] ? 1 : 0.97));
   const { matvec: chosen } = await autotune(gpu, { ...settings, measure, now, budgetMs: Infinity });
   expect(chosen).toEqual(all.matvec[0]);
+});
+
+test('takes none that gives other results than the table’s, or does not run, however fast', async () => {
+  const warn = vi.spyOn(console, 'warn').mockImplementation(() => {});
+  const tables = new Set([all.matvec[0], all.wide[0]].map((shape) => JSON.stringify(shape)));
+  const measure: Measure = async (record, { kernel, shape }) => {
+    if (kernel === 'matmul narrow' || kernel === 'deltaNet') return 1;
+    if (tables.has(JSON.stringify(shape))) {
+      await run(gpu, record);
+      return 2;
+    }
+    if (kernel === 'matmul wide') throw new Error('no such instruction');
+    return 1; // and nothing done
+  };
+  const choices = await autotune(gpu, { ...settings, measure, budgetMs: Infinity });
+  expect(choices).toMatchObject({ matvec: all.matvec[0], matmul: { wide: all.wide[0] } });
+  const warnings = warn.mock.calls.map(([text]) => String(text));
+  expect(warnings).toContainEqual(expect.stringMatching(/matvec gives wrong results/));
+  expect(warnings).toContainEqual(expect.stringMatching(/matmul wide does not run/));
+  warn.mockRestore();
 });
 
 test('begins nothing after its time, and keeps the best until then', async () => {

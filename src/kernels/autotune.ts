@@ -1,6 +1,6 @@
 /**
- * Which shapes of the kernels that matter are the fastest on a device, measured on small matrices of zeros. Unmeasured, the
- * first of each kernel's table is taken; the measurement may only improve on that.
+ * Which shapes of the kernels that matter are the fastest on a device, measured on a small random matrix. Unmeasured, the
+ * first of each kernel's table is taken; the measurement may only improve on that, and what it finds must give that one's results.
  */
 import { type Gpu, Profiler, Recorder } from '../gpu/index.ts';
 import type { TensorType } from '../weights/types.ts';
@@ -59,6 +59,8 @@ interface Contest<Shape extends Candidate['shape']> {
   readonly shapes: readonly Shape[];
   record(rec: Recorder, shape: Shape): void;
   adopt(choices: KernelChoices, shape: Shape): KernelChoices;
+  /** What the last candidate computed. */
+  result?(): Promise<Float32Array>;
 }
 
 /**
@@ -68,19 +70,36 @@ interface Contest<Shape extends Candidate['shape']> {
  */
 export async function autotune(gpu: Gpu, settings: AutotuneSettings): Promise<KernelChoices> {
   const { budgetMs = BUDGET_MS, now = () => performance.now(), signal } = settings;
-  const end = now() + budgetMs;
   const field = new Field(gpu, settings);
+  const end = now() + budgetMs;
   try {
     const measure = settings.measure ?? field.measure;
     let choices: KernelChoices = {};
     const hold = async <Shape extends Candidate['shape']>(contest: Contest<Shape>): Promise<void> => {
       const { kernel, shapes } = contest;
       let best: { shape: Shape; ms: number } | undefined;
+      let expected: Float32Array | undefined;
       if (shapes.length < 2) return;
       for (const shape of shapes) {
         signal?.throwIfAborted();
         if (now() >= end) break;
-        const ms = await measure((rec) => contest.record(rec, shape), { kernel, shape });
+        let ms: number;
+        field.clear();
+        try {
+          ms = await measure((rec) => contest.record(rec, shape), { kernel, shape });
+        } catch (error) {
+          // Without the table's own there is nothing to compare with, and a device that is gone runs nothing more.
+          if (!best) throw error;
+          gpu.assertAlive();
+          console.warn(`A shape of ${kernel} does not run on ${gpu.adapterName}:`, shape, error);
+          continue;
+        }
+        const result = await contest.result?.();
+        expected ??= result;
+        if (result && expected && !agrees(result, expected)) {
+          console.warn(`A shape of ${kernel} gives wrong results on ${gpu.adapterName}:`, shape);
+          continue;
+        }
         if (!best || ms < best.ms * (best.shape === shapes[0] ? WORTH_IT : 1)) best = { shape, ms };
       }
       if (best) choices = contest.adopt(choices, best.shape);
@@ -96,6 +115,15 @@ export async function autotune(gpu: Gpu, settings: AutotuneSettings): Promise<Ke
     field.dispose();
   }
 }
+
+/** Whether two kernels gave the same products, up to the rounding of f16 tiles and of x to 8 bits. */
+function agrees(result: Float32Array, expected: Float32Array): boolean {
+  const size = Math.sqrt(expected.reduce((sum, v) => sum + v * v, 0) / expected.length);
+  return result.every((v, i) => Math.abs(v - expected[i]) <= SAME * size);
+}
+
+/** Errors of f16 tiles stay below a hundredth of this, those of 8 bits below a half. */
+const SAME = 0.1;
 
 /** What candidates are run on. */
 class Field {
@@ -113,7 +141,15 @@ class Field {
     this.#settings = settings;
     this.#profiler = gpu.capabilities.timestamps ? this.#own(new Profiler(gpu)) : undefined;
     this.#weights = this.#own(WeightMatrix.allocate(gpu, 'autotune', settings.type, [ROWS, COLUMNS]));
+    for (const { planes } of this.#weights.parts) {
+      for (const plane of Object.values(planes)) gpu.write(plane, 0, harmlessBytes(plane.size));
+    }
     this.#x = this.#buffer(TOKENS.wide * COLUMNS);
+    gpu.write(
+      this.#x,
+      0,
+      Float32Array.from({ length: TOKENS.wide * COLUMNS }, (_, i) => scrambled(i) / 128 - 1),
+    );
     this.#y = this.#buffer(TOKENS.wide * ROWS);
     this.#step = this.#buffer(8);
   }
@@ -121,6 +157,7 @@ class Field {
   matvec(): Contest<MatvecShape> {
     return {
       kernel: 'matvec',
+      result: () => this.#products(1),
       shapes: matvecShapes(this.#gpu),
       record: (rec, shape) => matvec(rec, this.#weights, this.#x, this.#y, 1, { shape }),
       adopt: (choices, shape) => ({ ...choices, matvec: shape }),
@@ -131,13 +168,14 @@ class Field {
     const { f16 } = this.#settings;
     return {
       kernel: `matmul ${width}`,
+      result: () => this.#products(TOKENS[width]),
       shapes: matmulShapes(this.#gpu, width, f16),
       record: (rec, shape) => matmul(rec, this.#weights, this.#x, this.#y, TOKENS[width], { f16, shape }),
       adopt: (choices, shape) => ({ ...choices, matmul: { ...choices.matmul, [width]: shape } }),
     };
   }
 
-  /** Products of small integers, x quantised for each, and the one in floats that they have to beat. */
+  /** Products of small integers, x quantised for each, after the one in floats that they have to beat and to agree with. */
   int8Matmul(width: MatmulWidth, float: MatmulShape | undefined): Contest<MatmulShape> {
     const { f16 } = this.#settings;
     const tokens = TOKENS[width];
@@ -152,7 +190,8 @@ class Field {
     };
     return {
       kernel: `int8 matmul ${width}`,
-      shapes: integers.length > 0 ? [...integers, float ?? matmulShapes(this.#gpu, width, f16)[0]] : [],
+      result: () => this.#products(tokens),
+      shapes: [float ?? matmulShapes(this.#gpu, width, f16)[0], ...integers],
       record,
       adopt: (choices, shape) => ({ ...choices, matmulInt8: { ...choices.matmulInt8, [width]: shape } }),
     };
@@ -210,6 +249,17 @@ class Field {
     for (const owner of this.#owned) owner.dispose();
   }
 
+  /** So that a candidate that does nothing is no match for one that did its work. */
+  clear(): void {
+    const encoder = this.#gpu.device.createCommandEncoder();
+    encoder.clearBuffer(this.#y.buffer);
+    this.#gpu.device.queue.submit([encoder.finish()]);
+  }
+
+  async #products(tokens: number): Promise<Float32Array> {
+    return new Float32Array(await this.#gpu.read(this.#y.slice(0, 4 * tokens * ROWS)));
+  }
+
   #buffer(floats: number) {
     return this.#own(this.#gpu.createBuffer('autotune', 4 * floats));
   }
@@ -218,6 +268,18 @@ class Field {
     this.#owned.push(owner);
     return owner;
   }
+}
+
+/** Bytes of quants and scales: whichever they are, as f16 or f32 they are small, positive and normal numbers. */
+function harmlessBytes(length: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(length);
+  for (let i = 0; i < length; i++) bytes[i] = 0x10 + (scrambled(i) & 0x1f);
+  return bytes;
+}
+
+/** A byte that looks random. */
+function scrambled(i: number): number {
+  return (Math.imul(i ^ (i >>> 7), 0x9e3779b1) >>> 24) & 0xff;
 }
 
 /** Browsers round timestamps to 0.1 ms: shorter dispatches are timed in batches. */

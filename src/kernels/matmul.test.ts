@@ -35,6 +35,12 @@ if (gpu.capabilities.subgroups) {
   const shape = { kind: 'lanes', lanes, rows: 8, tokens: 32 / lanes } as const;
   variants.push({ title: 'lanes', f16: false, shape, tolerance: 1e-5, types: FEW_TYPES });
 }
+for (const f16 of [false, true]) {
+  const shape = matmulShapes(gpu, 'wide', f16).find(({ kind }) => kind === 'matrix');
+  if (shape?.kind !== 'matrix' || shape.matrix.f16 !== f16) continue;
+  const title = `subgroup matrices of ${f16 ? 'f16' : 'f32'}`;
+  variants.push({ title, f16, shape, tolerance: f16 ? 2e-3 : 1e-5, types: FEW_TYPES });
+}
 
 /** Float64 product of row `row` of w with the x of one token. */
 function dot(w: ArrayLike<number>, wAt: number, x: ArrayLike<number>, xAt: number, columns: number): number {

@@ -1,4 +1,4 @@
-import type { Bindable, Gpu, Recorder, ShaderVariant } from '../gpu/index.ts';
+import type { Bindable, Gpu, Recorder, ShaderVariant, SubgroupMatrix } from '../gpu/index.ts';
 import { CHUNK } from '../weights/quant-layout.ts';
 import { choicesOf } from './choices.ts';
 import { foldGrid } from './lanes.ts';
@@ -27,6 +27,16 @@ export type MatmulShape =
       readonly lanes: number;
       readonly rows: number;
       readonly tokens: number;
+    }
+  /** Subgroups of `lanes` lanes, each with `waveRows` × `waveTokens` products of the tile, by `matrix` units. */
+  | {
+      readonly kind: 'matrix';
+      readonly rows: number;
+      readonly tokens: number;
+      readonly waveRows: number;
+      readonly waveTokens: number;
+      readonly lanes: number;
+      readonly matrix: SubgroupMatrix;
     };
 
 /** `wide`: more tokens than any tile has. `narrow`: few, or routed pairs, of which an expert may get few. */
@@ -57,7 +67,24 @@ const TILES: Readonly<Record<MatmulWidth, readonly Tiled[]>> = {
 export function matmulShapes(gpu: Gpu, width: MatmulWidth, f16: boolean): readonly MatmulShape[] {
   const lanes = narrowLanes(gpu);
   const inLanes: MatmulShape[] = lanes ? [{ kind: 'lanes', lanes, rows: 8, tokens: 32 / lanes }] : [];
-  return [...inLanes, ...TILES[width].filter((shape) => fits(gpu, shape, f16))];
+  const [first, ...others] = [...inLanes, ...TILES[width]];
+  return [first, ...matrixShapes(gpu, width, f16), ...others].filter((shape) => fits(gpu, shape, f16));
+}
+
+/**
+ * By matrix units, where the adapter has some. They are never taken unmeasured: what is known of them is that they give the right
+ * products on a software adapter.
+ */
+function matrixShapes({ capabilities }: Gpu, width: MatmulWidth, f16: boolean): MatmulShape[] {
+  const { subgroupMatrices, subgroupMaxSize: lanes } = capabilities;
+  // Factors in f32 serve f16, too; those in f16 are the faster ones where there are both.
+  const matrix = (f16 && subgroupMatrices.find((each) => each.f16)) || subgroupMatrices.find((each) => !each.f16);
+  if (!matrix) return [];
+  const shape = (rows: number, tokens: number, waveRows: number, waveTokens: number): MatmulShape[] => {
+    const whole = [waveRows % matrix.m, waveTokens % matrix.n, CHUNK % matrix.k].every((rest) => rest === 0);
+    return whole ? [{ kind: 'matrix', rows, tokens, waveRows, waveTokens, lanes, matrix }] : [];
+  };
+  return width === 'wide' ? [...shape(64, 64, 32, 32), ...shape(64, 32, 32, 16)] : shape(64, 16, 16, 16);
 }
 
 /**
@@ -96,16 +123,31 @@ function isInt8({ kind }: MatmulShape): boolean {
 }
 
 function fits({ limits }: Gpu, shape: MatmulShape, f16: boolean): boolean {
-  if (!isTiled(shape)) return true;
-  const { rows, tokens, laneRows, laneTokens } = shape;
-  const lanes = (rows / laneRows) * (tokens / laneTokens);
-  const floats = 2 * CHUNK * (rows + tokens) * (f16 ? 2 : 4);
-  const integers = 2 * ((CHUNK + 16) * rows + (CHUNK + 12) * tokens);
-  const tileBytes = shape.kind === 'tiled' ? floats : integers;
+  if (!isTiled(shape) && shape.kind !== 'matrix') return true;
+  const { tokens } = shape;
+  const { lanes, tileBytes } = shape.kind === 'matrix' ? matrixNeeds(shape) : tileNeeds(shape, f16);
   return (
     tileBytes + 4 * tokens <= limits.maxComputeWorkgroupStorageSize &&
     lanes <= Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX)
   );
+}
+
+/** As declared in matmul.wgsl. */
+function tileNeeds({ kind, rows, tokens, laneRows, laneTokens }: Tiled, f16: boolean) {
+  const lanes = (rows / laneRows) * (tokens / laneTokens);
+  const floats = CHUNK * (f16 ? 2 : 4) * (rows + tokens);
+  const integers = (CHUNK + 16) * rows + (CHUNK + 12) * tokens;
+  return { lanes, tileBytes: 2 * (kind === 'tiled' ? floats : integers) };
+}
+
+/** As declared in matmul_subgroup_matrix.wgsl. */
+function matrixNeeds({ rows, tokens, waveRows, waveTokens, lanes, matrix }: MatmulShape & { kind: 'matrix' }) {
+  const STRIDE = 40;
+  const waves = (rows / waveRows) * (tokens / waveTokens);
+  return {
+    lanes: waves * lanes,
+    tileBytes: 2 * STRIDE * (rows + tokens) * (matrix.f16 ? 2 : 4) + 4 * waves * matrix.m * matrix.n,
+  };
 }
 
 /** Up to this many rows of x, reading W once per row is no slower than tiles that are mostly padding. */
@@ -223,6 +265,16 @@ function variant(
   if (isTiled(shape)) {
     const constants = { ROWS: rows, TOKENS: tokens, LANE_ROWS: shape.laneRows, LANE_TOKENS: shape.laneTokens };
     return { name: 'matmul', ...w.variant, conditions: { f16: f16 && !int8, int8, experts }, constants };
+  }
+  if (shape.kind === 'matrix') {
+    const { lanes, waveRows, waveTokens, matrix } = shape;
+    const { m: M, n: N, k: K } = matrix;
+    return {
+      name: 'matmul_subgroup_matrix',
+      ...w.variant,
+      conditions: { f16: matrix.f16, experts },
+      constants: { LANES: lanes, ROWS: rows, TOKENS: tokens, WAVE_ROWS: waveRows, WAVE_TOKENS: waveTokens, M, N, K },
+    };
   }
   const constants = { LANES: shape.lanes, ROWS: rows, TOKENS: tokens };
   return { name: 'matmul_lanes', ...w.variant, conditions: { int8, experts }, constants };

@@ -214,7 +214,7 @@ export class WeightMatrix {
     // Rows of a whole matrix, which may end within a group, are one run.
     const runs = unitRows === range.count ? { run: 0xffffffff, gap: 0 } : undefined;
     rec.dispatch(
-      { name: 'repack', modules: { 'lib/repack': `lib/repack/${this.type.toLowerCase()}` } },
+      repackVariant(this.type),
       { ...part.planes, raw: load(bytes) },
       {
         blocks,
@@ -231,6 +231,16 @@ export class WeightMatrix {
   dispose(): void {
     for (const { planes } of this.parts) for (const buffer of Object.values(planes)) buffer.dispose();
   }
+}
+
+/** The shader through which blocks of this type go on their way into planes. */
+function repackVariant(type: TensorType): ShaderVariant {
+  return { name: 'repack', modules: { 'lib/repack': `lib/repack/${type.toLowerCase()}` } };
+}
+
+/** What has to be compiled before weights of these types can be written. */
+export function repackVariants(types: Iterable<TensorType>): ShaderVariant[] {
+  return [...new Set(types)].filter((type) => quantTypes[type].blockWeights > 1).map(repackVariant);
 }
 
 function bindingBytes({ limits }: Gpu): number {

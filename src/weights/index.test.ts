@@ -4,6 +4,7 @@ import { type WriterTensor, writeGguf } from '../../tools/gguf-writer.ts';
 import { startTestServer, type TestServer } from '../../tools/test-server.ts';
 import { deleteStored, listStored, openWeightsWith, type Weights } from './index.ts';
 import { IndexedDbStore } from './indexeddb-store.ts';
+import type { ChunkFile } from './store.ts';
 import type { ModelInput, StoreKind } from './types.ts';
 
 const PATH = '/models/tiny.gguf';
@@ -303,6 +304,25 @@ describe('the store', () => {
     expect(weights.networkBytes).toBe(0);
     expect(weights.storeBytes).toBe(tensors.reduce((sum, { data }) => sum + data.length, 0));
     expect(warn).not.toHaveBeenCalled();
+  });
+
+  test('is read chunk by chunk by who reads a file from end to end in small parts', async () => {
+    await loadAll(server.url(PATH));
+    const find = vi.spyOn(IndexedDbStore.prototype, 'find');
+    const weights = await open(server.url(PATH), 'indexeddb');
+    const file = (await find.mock.results[0].value) as ChunkFile;
+    const chunkReads = vi.spyOn(file, 'read');
+    const { byteLength } = weights.tensors.get('b')!;
+    const PART = 10_000;
+    for (let start = 0; start < byteLength; start += PART) {
+      await expectTensor(weights, 'b', start, Math.min(PART, byteLength - start));
+    }
+    const chunks = byteLength / file.chunkBytes;
+    // Its first part, and then the whole of it.
+    expect(chunkReads.mock.calls.length).toBeLessThanOrEqual(2 * Math.ceil(chunks + 1));
+    expect(byteLength / PART).toBeGreaterThan(5 * chunks);
+    expect(weights.storeBytes).toBe(byteLength);
+    find.mockRestore();
   });
 
   test('resumes an interrupted download where it stopped', async () => {

@@ -58,6 +58,8 @@ export class RemoteFile implements ByteSource {
   /** Per chunk: tensor bytes that came over the network and were not handed out yet. */
   private readonly fresh = new Map<number, number>();
   private readonly storeReads = new Limiter(STORE_READS_IN_FLIGHT);
+  /** Of the store's chunks the one that was read last, and its bytes if all of them were read. */
+  private lastRead: { index: number; whole?: Promise<Uint8Array<ArrayBuffer> | undefined> } = { index: -1 };
   /** The run that carries the whole file. */
   private whole: Run | undefined;
   private ignoresRanges = false;
@@ -233,6 +235,7 @@ export class RemoteFile implements ByteSource {
 
   close(): void {
     this.closed = true;
+    this.lastRead = { index: -1 };
     const error = new QwenError('disposed', `${this.file} was closed.`, { file: this.file });
     for (const run of this.runs) this.failRun(run, error);
     for (const flight of this.flights.values()) this.reject(flight, error);
@@ -255,14 +258,13 @@ export class RemoteFile implements ByteSource {
     count: (index: number, bytes: number) => void,
   ): Promise<Uint8Array<ArrayBuffer>> {
     this.check(signal);
-    const out = new Uint8Array(end - start);
-    if (end === start) return out;
+    if (end === start) return new Uint8Array(0);
     const first = Math.floor(start / this.chunkBytes);
     const last = Math.floor((end - 1) / this.chunkBytes);
     this.askForMissing(first, last, priority);
 
     const reader = new Reader(signal);
-    const takeChunk = async (index: number): Promise<void> => {
+    const takeChunk = async (index: number): Promise<Uint8Array<ArrayBuffer>> => {
       const chunkStart = index * this.chunkBytes;
       const from = Math.max(start, chunkStart);
       const to = Math.min(end, chunkStart + this.chunkBytes);
@@ -270,12 +272,17 @@ export class RemoteFile implements ByteSource {
       const bytes = onItsWay
         ? (await reader.claim(onItsWay)).subarray(from - chunkStart, to - chunkStart)
         : await this.readStored(index, from - chunkStart, to - chunkStart, reader, priority);
-      out.set(bytes, from - start);
       count(index, to - from);
+      return bytes;
     };
     try {
+      if (first === last) return await reader.unlessAborted(takeChunk(first));
+      const out = new Uint8Array(end - start);
       const taken: Promise<void>[] = [];
-      for (let index = first; index <= last; index++) taken.push(takeChunk(index));
+      for (let index = first; index <= last; index++) {
+        const at = Math.max(0, index * this.chunkBytes - start);
+        taken.push(takeChunk(index).then((bytes) => out.set(bytes, at)));
+      }
       await reader.unlessAborted(Promise.all(taken));
       return out;
     } finally {
@@ -313,13 +320,36 @@ export class RemoteFile implements ByteSource {
     reader: Reader,
     priority: ReadPriority,
   ): Promise<Uint8Array<ArrayBuffer>> {
-    const stored = await this.storeReads.run(
-      async () => (reader.ended ? undefined : this.chunks.read(index, from, to)),
-      { priority: () => priority },
-    );
+    const stored = await this.storedPart(index, from, to, reader, priority);
     if (reader.ended) throw new DOMException('The read has ended', 'AbortError');
     if (stored) return stored;
     return (await reader.claim(this.flightTo(index, priority))).subarray(from, to);
+  }
+
+  /**
+   * A part of a stored chunk. Reading a file from end to end takes most chunks in parts, and each read of a part has a price of
+   * its own (milliseconds, in IndexedDB): so what seems to be such a reading gets the chunk whole, for the next part, too.
+   */
+  private async storedPart(
+    index: number,
+    from: number,
+    to: number,
+    reader: Reader,
+    priority: ReadPriority,
+  ): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const order = { priority: () => priority };
+    const length = this.lengthOf(index);
+    const comesAgain = this.lastRead.index === index;
+    const { whole } = this.lastRead;
+    if (comesAgain && whole) return (await whole)?.subarray(from, to);
+    const isMost = 2 * (to - from) >= length;
+    if (!comesAgain && !isMost) {
+      this.lastRead = { index };
+      return this.storeReads.run(async () => (reader.ended ? undefined : this.chunks.read(index, from, to)), order);
+    }
+    const bytes = this.storeReads.run(() => this.chunks.read(index, 0, length), order);
+    this.lastRead = { index, whole: bytes };
+    return (await bytes)?.subarray(from, to);
   }
 
   private askForMissing(first: number, last: number, priority: ReadPriority): void {

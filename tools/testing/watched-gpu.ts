@@ -7,8 +7,8 @@ export interface WatchedGpu {
   readonly liveBuffers: number;
   /** Buffers made so far, of all devices. */
   readonly madeBuffers: number;
-  /** Compute pipelines asked for so far, of all devices. */
-  readonly pipelines: number;
+  /** Labels of the compute pipelines asked for so far, of all devices. */
+  readonly pipelines: readonly string[];
   /** Bind groups and pipelines made so far, of all devices. */
   readonly madeBindings: number;
   /** Submits so far, of all devices. */
@@ -26,7 +26,8 @@ export interface WatchedGpu {
 /** @param gpu is not changed; its adapters and devices are, as far as they came through the watched one */
 export function watchGpu(gpu: GPU): WatchedGpu {
   const live = new Set<GPUBuffer>();
-  let [madeBuffers, madeBindings, submits, pipelines] = [0, 0, 0, 0];
+  let [madeBuffers, madeBindings, submits] = [0, 0, 0];
+  const pipelines: string[] = [];
   const devices: GPUDevice[] = [];
 
   const watchDevice = (device: GPUDevice) => {
@@ -34,7 +35,7 @@ export function watchGpu(gpu: GPU): WatchedGpu {
     const createBuffer = device.createBuffer.bind(device);
     const createPipeline = device.createComputePipelineAsync.bind(device);
     device.createComputePipelineAsync = (descriptor) => {
-      pipelines++;
+      pipelines.push(descriptor.label ?? '');
       return createPipeline(descriptor);
     };
     const submit = device.queue.submit.bind(device.queue);
@@ -87,9 +88,7 @@ export function watchGpu(gpu: GPU): WatchedGpu {
     get madeBuffers() {
       return madeBuffers;
     },
-    get pipelines() {
-      return pipelines;
-    },
+    pipelines,
     get madeBindings() {
       return madeBindings;
     },
