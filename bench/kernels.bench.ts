@@ -1,7 +1,7 @@
 /**
  * Where the time of decoding and of reading a prompt goes: GPU time by kernel and matrix, from timestamps around every dispatch,
  * beside the bytes and operations that launchers count, and how near that is to what the adapter can do.
- * MODELS=NAME,… (bench/models.mjs), PROMPT=128 tokens, PRECISION=f32,f16, RUNS=7.
+ * MODELS=NAME,… (bench/models.mjs), PROMPT=128 tokens, PRECISION=f32,f16 (or int8), RUNS=7.
  */
 import { openAsBlob } from 'node:fs';
 import { loadavg } from 'node:os';
@@ -31,7 +31,8 @@ test.each(cases)('$model $precision', async ({ model, precision }) => {
   const weights = await openWeights(await openAsBlob(await ensureModel(model)), { store: 'none' });
   const text = await loadTextModel(gpu, weights);
   const profiler = new Profiler(gpu);
-  const runner = new StepRunner(gpu, text, { contextLength: 4096, f16: precision === 'f16', profiler });
+  const arithmetic = { f16: precision === 'f16', int8: precision === 'int8' };
+  const runner = new StepRunner(gpu, text, { contextLength: 4096, ...arithmetic, profiler });
   const prompt = Array.from({ length: promptTokens }, (_, i) => 300 + ((i * 7919) % 20000));
 
   const prefill: TimedDispatch[][] = [];

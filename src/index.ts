@@ -17,6 +17,7 @@ export type {
   ModelInfo,
   ModelInput,
   PlanOptions,
+  Precision,
   RopeScaling,
   SpeedAssumptions,
   StoreKind,
