@@ -87,12 +87,17 @@ function matrixShapes({ capabilities }: Gpu, width: MatmulWidth, f16: boolean): 
   return width === 'wide' ? [...shape(64, 64, 32, 32), ...shape(64, 32, 32, 16)] : shape(64, 16, 16, 16);
 }
 
+/** Each has two registers, one in integers and one in floats. */
+const INT8_LANE_PRODUCTS = 32;
+
 /**
  * The same for products of small integers. Unmeasured, only those of narrow subgroups are taken: tiles of integers were never
  * run on a GPU (docs/measurements/matmul.md).
  */
 export function int8Shapes(gpu: Gpu, width: MatmulWidth): readonly MatmulShape[] {
-  const tiles = TILES[width].map((shape): Tiled => ({ ...shape, kind: 'int8 tiled' }));
+  const tiles = TILES[width]
+    .filter(({ laneRows, laneTokens }) => laneRows * laneTokens <= INT8_LANE_PRODUCTS)
+    .map((shape): Tiled => ({ ...shape, kind: 'int8 tiled' }));
   return [...int8InLanes(gpu), ...tiles.filter((shape) => fits(gpu, shape, false))];
 }
 
