@@ -32,7 +32,7 @@ const MAX_HALF = 65504.0;
 // Two steps of [8 fours of columns][rows or tokens].
 var<workgroup> w_tile: array<Four, 2 * 8 * ROWS>;
 var<workgroup> x_tile: array<Four, 2 * 8 * TOKENS>;
-// Two steps of a row's d and m, each for either half of a chunk, and of [s, both halves' s·Σp][tokens].
+// Two steps of a row's d and m, each for either half of a chunk, and of [s, both halves' s·Σi][tokens].
 @if(int8) var<workgroup> w_scale: array<vec4f, 2 * ROWS>;
 @if(int8) var<workgroup> x_scale: array<f32, 2 * 3 * TOKENS>;
 // Where each token's x begins, in fours.

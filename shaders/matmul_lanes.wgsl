@@ -6,8 +6,8 @@
 //   workgroup: one subgroup of at most 8 lanes; ROWS rows × TOKENS tokens; lane l has rows l, l + LANES, …; the eight vec4s
 //   of a chunk of x lie in the lanes, SHARE in each, and are broadcast
 //   grid: (⌈rows / ROWS⌉ folded over x and y, ⌈T / TOKENS⌉)
-//   int8: x [T, chunks, 8] vec2u, small integers p and their scale s, as quantize_activations.wgsl leaves them. With w = d·q + m,
-//   Σ w·x = s·d·Σ q·p + m·s·Σ p over each chunk; sums of integers are exact. The eight vec2u lie in the lanes as the vec4s do.
+//   int8: x [T, chunks, 8] vec2u, small integers i and their scale s, as quantize_activations.wgsl leaves them. With w = d·q + m,
+//   Σ w·x = s·d·Σ q·i + m·s·Σ i over each chunk; sums of integers are exact. The eight vec2u lie in the lanes as the vec4s do.
 //   experts: tile z of `routing` (see expert_groups.wgsl) is a run of routed pairs p of one slot; x row p / x_share, y row p
 //   source: qwen35.md §2
 import package::lib::product::{pair_at, params, routing, store};

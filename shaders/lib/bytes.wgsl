@@ -41,7 +41,7 @@ struct Quants {
   m: vec2f,
 }
 
-// What decoders of unsigned quants come to. (A decoder of negative ones says so, and goes another way.)
+// Their floats, where q is unsigned.
 fn dequantized(w: Quants) -> array<vec4f, 8> {
   return affine_bytes(w.first, w.last, w.d, w.m);
 }
