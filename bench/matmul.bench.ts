@@ -22,9 +22,9 @@ const gpu = await openTestGpu();
 afterAll(() => gpu.dispose());
 
 function name(shape: MatmulShape): string {
-  const { kind, rows: tileRows, tokens: tileTokens } = shape;
-  const lanes = shape.kind === 'tiled' ? `${shape.laneRows} × ${shape.laneTokens} a lane` : `${shape.lanes} lanes`;
-  return `${kind} ${tileRows} × ${tileTokens}, ${lanes}`;
+  const size = `${shape.kind} ${shape.rows} × ${shape.tokens}`;
+  if (shape.kind === 'quads') return size;
+  return `${size}, ${shape.kind === 'tiled' ? `${shape.laneRows} × ${shape.laneTokens} a lane` : `${shape.lanes} lanes`}`;
 }
 
 test.each(types)('matmul %s', async (type) => {

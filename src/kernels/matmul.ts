@@ -1,7 +1,7 @@
 import type { Bindable, Gpu, Recorder, ShaderVariant, SubgroupMatrix } from '../gpu/index.ts';
 import { CHUNK } from '../weights/quant-layout.ts';
 import { choicesOf } from './choices.ts';
-import { foldGrid } from './lanes.ts';
+import { foldGrid, subgroupsAreQuads } from './lanes.ts';
 import { expertMatvec, matvec, type Routed } from './matvec.ts';
 import {
   expertProductCost,
@@ -22,6 +22,7 @@ export type MatmulShape =
       readonly laneTokens: number;
     }
   | { readonly kind: 'lanes'; readonly lanes: number; readonly rows: number; readonly tokens: number }
+  | { readonly kind: 'quads'; readonly rows: number; readonly tokens: number }
   /** Subgroups of `lanes` lanes, each with `waveRows` × `waveTokens` products of the tile, by `matrix` units. */
   | {
       readonly kind: 'matrix';
@@ -46,6 +47,9 @@ function tiled(rows: number, tokens: number, laneRows: number, laneTokens: numbe
 /** Fits every device: WebGPU promises 16 KiB of workgroup memory. */
 const SMALL_TILE = tiled(32, 16, 4, 2);
 
+/** As `matmul_quads.wgsl` is written: what it does for a token is there once for each. */
+const QUADS: MatmulShape = { kind: 'quads', rows: 16, tokens: 8 };
+
 const TILES: Readonly<Record<MatmulWidth, readonly MatmulShape[]>> = {
   wide: [tiled(64, 64, 4, 8), tiled(128, 64, 8, 8), tiled(64, 32, 4, 4), SMALL_TILE],
   narrow: [tiled(64, 16, 4, 4), tiled(64, 32, 4, 4), SMALL_TILE],
@@ -53,15 +57,19 @@ const TILES: Readonly<Record<MatmulWidth, readonly MatmulShape[]>> = {
 
 /**
  * Shapes that this device can run, the one that is taken unmeasured first. Narrow subgroups are software adapters, for which
- * see `matmul_lanes.wgsl`; eight rows by 32 values of x were the fastest of those that compile in less than a second
- * (docs/measurements/matmul.md).
+ * see `matmul_lanes.wgsl` and, for those of four lanes, `matmul_quads.wgsl`; eight rows by four tokens were the fastest of
+ * those by lanes that compile in less than a second (docs/measurements/matmul.md).
  */
 export function matmulShapes(gpu: Gpu, width: MatmulWidth, f16: boolean): readonly MatmulShape[] {
+  const [first, ...others] = [...narrowShapes(gpu), ...TILES[width]];
+  return [first, ...matrixShapes(gpu, width, f16), ...others].filter((shape) => fits(gpu, shape, f16));
+}
+
+function narrowShapes(gpu: Gpu): readonly MatmulShape[] {
+  if (subgroupsAreQuads(gpu)) return [QUADS];
   const { subgroups, subgroupMinSize: lanes, subgroupMaxSize } = gpu.capabilities;
   const narrow = subgroups && subgroupMaxSize <= 8 && lanes === subgroupMaxSize;
-  const inLanes: MatmulShape[] = narrow ? [{ kind: 'lanes', lanes, rows: 8, tokens: 32 / lanes }] : [];
-  const [first, ...others] = [...inLanes, ...TILES[width]];
-  return [first, ...matrixShapes(gpu, width, f16), ...others].filter((shape) => fits(gpu, shape, f16));
+  return narrow ? [{ kind: 'lanes', lanes, rows: 8, tokens: 32 / lanes }] : [];
 }
 
 /**
@@ -87,7 +95,7 @@ export function matmulShape(gpu: Gpu, width: MatmulWidth, f16: boolean): MatmulS
 }
 
 function fits({ limits }: Gpu, shape: MatmulShape, f16: boolean): boolean {
-  if (shape.kind === 'lanes') return true;
+  if (shape.kind === 'lanes' || shape.kind === 'quads') return true;
   const { rows, tokens } = shape;
   const { lanes, tileBytes } =
     shape.kind === 'matrix'
@@ -214,6 +222,7 @@ function variant(
     const constants = { ROWS: rows, TOKENS: tokens, LANE_ROWS: shape.laneRows, LANE_TOKENS: shape.laneTokens };
     return { name: 'matmul', ...w.variant, conditions: { f16, experts }, constants };
   }
+  if (shape.kind === 'quads') return { name: 'matmul_quads', ...w.variant, conditions: { experts } };
   if (shape.kind === 'matrix') {
     const { lanes, waveRows, waveTokens, matrix } = shape;
     const { m: M, n: N, k: K } = matrix;
