@@ -23,9 +23,9 @@ const gpu = await openTestGpu();
 afterAll(() => gpu.dispose());
 
 function name(shape: MatmulShape): string {
-  const { kind, rows: tileRows, tokens: tileTokens } = shape;
-  const lanes = 'lanes' in shape ? `${shape.lanes} lanes` : `${shape.laneRows} × ${shape.laneTokens} a lane`;
-  return `${kind} ${tileRows} × ${tileTokens}, ${lanes}`;
+  const size = `${shape.kind} ${shape.rows} × ${shape.tokens}`;
+  if (shape.kind === 'quads') return size;
+  return `${size}, ${'lanes' in shape ? `${shape.lanes} lanes` : `${shape.laneRows} × ${shape.laneTokens} a lane`}`;
 }
 
 test.each(types)('matmul %s', async (type) => {

@@ -4,9 +4,10 @@
 import package::lib::bytes::Quants;
 import package::lib::nibbles::high_nibbles;
 import package::lib::nibbles::low_nibbles;
+import package::lib::unpack::unsigned_floats;
 
 fn iq4_values(word: u32) -> vec4f {
-  let q = vec4f(unpack4xU8(word));
+  let q = unsigned_floats(word);
   var value = fma(vec4f(1.58604e-3), q, vec4f(3.10864e-2));
   value = fma(value, q, vec4f(-1.37193));
   value = fma(value, q, vec4f(24.1738));

@@ -5,6 +5,11 @@ export function isSoftware({ capabilities }: Gpu): boolean {
   return capabilities.subgroups && capabilities.subgroupMaxSize <= 8;
 }
 
+/** Subgroups of four lanes are SwiftShader's, which optimises so little that its kernels are written otherwise. */
+export function subgroupsAreQuads({ capabilities }: Gpu): boolean {
+  return capabilities.subgroups && capabilities.subgroupMinSize === 4 && capabilities.subgroupMaxSize === 4;
+}
+
 /** Lanes of a workgroup that reduces a long row: many on a GPU; few on a software adapter, where barriers cost most. */
 export function reductionLanes({ capabilities }: Gpu): number {
   return capabilities.subgroupMinSize >= 16 ? 256 : 64;

@@ -1,7 +1,7 @@
 import type { Bindable, Gpu, Recorder, ShaderVariant, SubgroupMatrix } from '../gpu/index.ts';
 import { CHUNK } from '../weights/quant-layout.ts';
 import { choicesOf } from './choices.ts';
-import { foldGrid } from './lanes.ts';
+import { foldGrid, subgroupsAreQuads } from './lanes.ts';
 import { expertMatvec, matvec, type Routed } from './matvec.ts';
 import {
   expertProductCost,
@@ -28,6 +28,7 @@ export type MatmulShape =
       readonly rows: number;
       readonly tokens: number;
     }
+  | { readonly kind: 'quads'; readonly rows: number; readonly tokens: number }
   /** Subgroups of `lanes` lanes, each with `waveRows` × `waveTokens` products of the tile, by `matrix` units. */
   | {
       readonly kind: 'matrix';
@@ -54,6 +55,9 @@ function tiled(rows: number, tokens: number, laneRows: number, laneTokens: numbe
 /** Fits every device: WebGPU promises 16 KiB of workgroup memory. */
 const SMALL_TILE = tiled(32, 16, 4, 2);
 
+/** As `matmul_quads.wgsl` is written: what it does for a token is there once for each. */
+const QUADS: MatmulShape = { kind: 'quads', rows: 16, tokens: 8 };
+
 const TILES: Readonly<Record<MatmulWidth, readonly Tiled[]>> = {
   wide: [tiled(64, 64, 4, 8), tiled(128, 64, 8, 8), tiled(64, 32, 4, 4), SMALL_TILE],
   narrow: [tiled(64, 16, 4, 4), tiled(64, 32, 4, 4), SMALL_TILE],
@@ -61,14 +65,18 @@ const TILES: Readonly<Record<MatmulWidth, readonly Tiled[]>> = {
 
 /**
  * Shapes that this device can run, the one that is taken unmeasured first. Narrow subgroups are software adapters, for which
- * see `matmul_lanes.wgsl`; eight rows by 32 values of x were the fastest of those that compile in less than a second
- * (docs/measurements/matmul.md).
+ * see `matmul_lanes.wgsl` and, for those of four lanes, `matmul_quads.wgsl`; eight rows by four tokens were the fastest of
+ * those by lanes that compile in less than a second (docs/measurements/matmul.md).
  */
 export function matmulShapes(gpu: Gpu, width: MatmulWidth, f16: boolean): readonly MatmulShape[] {
-  const lanes = narrowLanes(gpu);
-  const inLanes: MatmulShape[] = lanes ? [{ kind: 'lanes', lanes, rows: 8, tokens: 32 / lanes }] : [];
-  const [first, ...others] = [...inLanes, ...TILES[width]];
+  const [first, ...others] = [...narrowShapes(gpu), ...TILES[width]];
   return [first, ...matrixShapes(gpu, width, f16), ...others].filter((shape) => fits(gpu, shape, f16));
+}
+
+function narrowShapes(gpu: Gpu): readonly MatmulShape[] {
+  if (subgroupsAreQuads(gpu)) return [QUADS];
+  const lanes = narrowLanes(gpu);
+  return lanes ? [{ kind: 'lanes', lanes, rows: 8, tokens: 32 / lanes }] : [];
 }
 
 /**
@@ -101,9 +109,10 @@ export function int8Shapes(gpu: Gpu, width: MatmulWidth): readonly MatmulShape[]
   return [...int8InLanes(gpu), ...tiles.filter((shape) => fits(gpu, shape, false))];
 }
 
+/** Not of quads: there the floats of `matmul_quads.wgsl` are faster. */
 function int8InLanes(gpu: Gpu): readonly MatmulShape[] {
   const lanes = narrowLanes(gpu);
-  return lanes ? [{ kind: 'int8 lanes', lanes, rows: 16, tokens: 4 }] : [];
+  return lanes && !subgroupsAreQuads(gpu) ? [{ kind: 'int8 lanes', lanes, rows: 16, tokens: 4 }] : [];
 }
 
 /** Lanes of a subgroup, where they are few and always as many. */
@@ -271,6 +280,7 @@ function variant(
     const constants = { ROWS: rows, TOKENS: tokens, LANE_ROWS: shape.laneRows, LANE_TOKENS: shape.laneTokens };
     return { name: 'matmul', ...w.variant, conditions: { f16: f16 && !int8, int8, experts }, constants };
   }
+  if (shape.kind === 'quads') return { name: 'matmul_quads', ...w.variant, conditions: { experts } };
   if (shape.kind === 'matrix') {
     const { lanes, waveRows, waveTokens, matrix } = shape;
     const { m: M, n: N, k: K } = matrix;

@@ -4,6 +4,7 @@ import { gridWords } from '../weights/iq-grids.ts';
 import { CHUNK, INTEGER_TYPES, PLANES, type Plane, planeBytes, quantLayouts } from '../weights/quant-layout.ts';
 import { quantTypes, rowBytes } from '../weights/quant-types.ts';
 import type { TensorType } from '../weights/types.ts';
+import { subgroupsAreQuads } from './lanes.ts';
 
 /** The GPU may lag behind the uploads by so many bytes, which its driver keeps a copy of. */
 export const UPLOAD_LEAD_BYTES = 64 * 2 ** 20;
@@ -46,6 +47,8 @@ export class WeightMatrix {
     parts: MatrixPart[],
     /** The type's codebook, shared by all matrices of a device. */
     readonly grid: GpuBuffer | undefined,
+    /** What stands in for `lib/unpack`. */
+    private readonly unpacking: 'builtin' | 'masks',
   ) {
     this.parts = parts;
   }
@@ -91,7 +94,8 @@ export class WeightMatrix {
       }
       parts.push({ first, count, planes });
     }
-    return new WeightMatrix(label, type, rows, columns, slots, parts, gridBuffer(gpu, type));
+    const unpacking = subgroupsAreQuads(gpu) ? 'masks' : 'builtin';
+    return new WeightMatrix(label, type, rows, columns, slots, parts, gridBuffer(gpu, type), unpacking);
   }
 
   get chunks(): number {
@@ -123,7 +127,12 @@ export class WeightMatrix {
 
   /** Shader modules and bindings of a kernel that decodes this matrix. */
   get variant(): Pick<ShaderVariant, 'modules'> {
-    return { modules: { 'lib/weights': `lib/weights/${this.type.toLowerCase()}` } };
+    return {
+      modules: {
+        'lib/weights': `lib/weights/${this.type.toLowerCase()}`,
+        'lib/unpack': `lib/unpack/${this.unpacking}`,
+      },
+    };
   }
 
   /** How many buffers `bindings` names. */
