@@ -3,10 +3,11 @@
  * How fast models run, beside others, in one run: a prompt and decoding, program after program, round after round, so that
  * whatever else the machine does meets all alike. Medians; the first round is a warm-up.
  *
- *     node bench/run.mjs [--models NAME,…] [--prompt 128,1024] [--decode 16] [--rounds 5] [--programs ours-f32,…] [--docs]
+ *     node bench/run.mjs [--models NAME,…] [--prompt 128,1024] [--decode 16] [--rounds 5] [--programs ours-f32,…] [--with FILE,…] [--docs]
  *
  * The library is measured as built (`npm run build`), the peers as installed (`npm install --prefix bench/peers`).
- * Writes bench/results/DATE.json; `--docs` also puts the table into docs/performance.md.
+ * Writes bench/results/DATE.json; `--docs` also puts the table into docs/performance.md. `--with` puts the results of earlier
+ * runs into the same table, which is for a machine that is quiet for less time than all of them take.
  */
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -61,6 +62,7 @@ const { values: options } = parseArgs({
     decode: { type: 'string', default: '16' },
     rounds: { type: 'string', default: '5' },
     programs: { type: 'string', default: Object.keys(PROGRAMS).join() },
+    with: { type: 'string', default: '' },
     docs: { type: 'boolean', default: false },
   },
 });
@@ -77,10 +79,12 @@ const programs = list(options.programs).filter((name) => {
 const loadBefore = loadavg()[0];
 const before = await measureAdapter(await openDawn());
 
-/** @type {Result[]} */
-const results = [];
+/** @type {{ ceilings: Ceilings, results: Result[] }[]} */
+const earlier = await Promise.all(list(options.with).map(async (file) => JSON.parse(await readFile(file, 'utf8'))));
+const results = earlier.flatMap((run) => run.results);
 for (const model of models) results.push(...(await compete(model)));
-const ceilings = higher(before, await measureAdapter(await openDawn()));
+const after = await measureAdapter(await openDawn());
+const ceilings = [after, ...earlier.map((run) => run.ceilings)].reduce(higher, before);
 
 const record = {
   date: new Date().toISOString(),
@@ -180,17 +184,17 @@ function describe({ date, cpu, cores, load, newTokens, ceilings, results }) {
   const f16 = ceilings.f16GFlops === undefined ? '' : `, f16 ${ceilings.f16GFlops.toFixed(1)}`;
   const lines = [
     `${date.slice(0, 16).replace('T', ' ')} UTC, ${ceilings.adapter}, ${cores} cores (${cpu}), load ${load.map((x) => x.toFixed(1)).join(' to ')}.`,
-    `Medians of ${rounds} rounds (range) after a warm-up, programs in turn; decoding ${newTokens} tokens.`,
+    `Medians (range) of rounds after a warm-up, programs in turn; decoding ${newTokens} tokens.`,
     '',
     `The adapter in the same run: reading ${ceilings.readGBs.toFixed(1)} GB/s, copying ${ceilings.copyGBs.toFixed(1)} GB/s, an f32 matrix–vector product ${ceilings.matvecGBs.toFixed(1)} GB/s; multiply-adds f32 ${ceilings.f32GFlops.toFixed(1)}${f16} GFLOP/s.`,
     '',
-    '| model | prompt | program | prompt, tok/s | ÷ ggml-webgpu | decode, tok/s | ÷ ggml-webgpu | dispatches a token | bytes read back a token | script, ms a token | objects made a token | MB of weights a token | GB/s | of the ceiling |',
-    '|---|---|---|---|---|---|---|---|---|---|---|---|---|---|',
+    '| model | prompt | program | rounds | prompt, tok/s | ÷ ggml-webgpu | decode, tok/s | ÷ ggml-webgpu | dispatches a token | bytes read back a token | script, ms a token | objects made a token | MB of weights a token | GB/s | of the ceiling |',
+    '|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|',
   ];
   for (const { model, program, promptTokens, rounds: runs, failures } of results) {
     if (runs.length === 0) {
       lines.push(
-        `| ${model} | ${promptTokens} | ${PROGRAMS[program].title}, failed every time | | | | | | | | | | | |`,
+        `| ${model} | ${promptTokens} | ${PROGRAMS[program].title}, failed every time | | | | | | | | | | | | |`,
       );
       continue;
     }
@@ -212,7 +216,8 @@ function describe({ date, cpu, cores, load, newTokens, ceilings, results }) {
     const cells = [
       model,
       promptTokens,
-      PROGRAMS[program].title + (failures > 0 ? `, failed ${failures} of ${rounds + 1} rounds` : ''),
+      PROGRAMS[program].title + (failures > 0 ? `, failed ${failures} more` : ''),
+      runs.length,
       spread(runs.map((run) => run.prefill)),
       ratio(runs, peer?.rounds, 'prefill'),
       spread(runs.map((run) => run.decode)),
