@@ -20,8 +20,11 @@ const ONES = 0x01010101u;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  if (halted()) {
+    return;
+  }
   let chunk = id.x + id.y * groups.x * u32(LANES);
-  if (halted() || chunk >= params.chunks) {
+  if (chunk >= params.chunks) {
     return;
   }
   var largest = vec4f(0.0);
