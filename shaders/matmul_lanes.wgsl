@@ -23,12 +23,9 @@ const SHARE = 8 / LANES;
 
 @if(int8) @group(1) @binding(4) var<storage, read> quantized: array<vec2u>;
 
-// What a lane loads of x, and what a product is summed up in: a quarter of a row's sum in each component are four chains of
-// additions, which do not wait for each other; sums of integers are added once a chunk.
+// What a lane loads of x.
 @if(!int8) alias Share = vec4f;
 @if(int8) alias Share = vec2u;
-@if(!int8) alias Sum = vec4f;
-@if(int8) alias Sum = f32;
 
 @if(!int8)
 fn share_at(i: u32) -> Share {
@@ -40,14 +37,10 @@ fn share_at(i: u32) -> Share {
   return quantized[i];
 }
 
-@if(!int8)
-fn total(sum: Sum) -> f32 {
-  return dot(sum, vec4f(1.0));
-}
-
-@if(int8)
-fn total(sum: Sum) -> f32 {
-  return sum;
+// s + w·x. One chain of additions: the sums of other tokens and rows fill its waits, and four chains a sum would not fit
+// the registers.
+fn add_product(w: vec4f, x: vec4f, s: f32) -> f32 {
+  return fma(w.w, x.w, fma(w.z, x.z, fma(w.y, x.y, fma(w.x, x.x, s))));
 }
 
 @compute @workgroup_size(LANES)
@@ -90,7 +83,7 @@ fn main(
     x_at[j] = t * params.chunks * 8u + lane * u32(SHARE);
   }
 
-  var sum: array<Sum, LANE_ROWS * TOKENS>;
+  var sum: array<f32, LANE_ROWS * TOKENS>;
   for (var c = 0u; c < params.chunks; c++) {
     var x: array<Share, TOKENS * SHARE>;
     for (var j = 0u; j < u32(TOKENS); j++) {
@@ -106,14 +99,14 @@ fn main(
         let v = j * u32(SHARE);
         @if(!int8) {
           var s = sum[r * u32(TOKENS) + j];
-          s = fma(w[0], subgroupBroadcast(x[v + 0u % u32(SHARE)], 0u / u32(SHARE)), s);
-          s = fma(w[1], subgroupBroadcast(x[v + 1u % u32(SHARE)], 1u / u32(SHARE)), s);
-          s = fma(w[2], subgroupBroadcast(x[v + 2u % u32(SHARE)], 2u / u32(SHARE)), s);
-          s = fma(w[3], subgroupBroadcast(x[v + 3u % u32(SHARE)], 3u / u32(SHARE)), s);
-          s = fma(w[4], subgroupBroadcast(x[v + 4u % u32(SHARE)], 4u / u32(SHARE)), s);
-          s = fma(w[5], subgroupBroadcast(x[v + 5u % u32(SHARE)], 5u / u32(SHARE)), s);
-          s = fma(w[6], subgroupBroadcast(x[v + 6u % u32(SHARE)], 6u / u32(SHARE)), s);
-          s = fma(w[7], subgroupBroadcast(x[v + 7u % u32(SHARE)], 7u / u32(SHARE)), s);
+          s = add_product(w[0], subgroupBroadcast(x[v + 0u % u32(SHARE)], 0u / u32(SHARE)), s);
+          s = add_product(w[1], subgroupBroadcast(x[v + 1u % u32(SHARE)], 1u / u32(SHARE)), s);
+          s = add_product(w[2], subgroupBroadcast(x[v + 2u % u32(SHARE)], 2u / u32(SHARE)), s);
+          s = add_product(w[3], subgroupBroadcast(x[v + 3u % u32(SHARE)], 3u / u32(SHARE)), s);
+          s = add_product(w[4], subgroupBroadcast(x[v + 4u % u32(SHARE)], 4u / u32(SHARE)), s);
+          s = add_product(w[5], subgroupBroadcast(x[v + 5u % u32(SHARE)], 5u / u32(SHARE)), s);
+          s = add_product(w[6], subgroupBroadcast(x[v + 6u % u32(SHARE)], 6u / u32(SHARE)), s);
+          s = add_product(w[7], subgroupBroadcast(x[v + 7u % u32(SHARE)], 7u / u32(SHARE)), s);
           sum[r * u32(TOKENS) + j] = s;
         }
         @if(int8) {
@@ -139,7 +132,7 @@ fn main(
     let row = first_row + lane + r * u32(LANES);
     for (var j = 0u; j < u32(TOKENS); j++) {
       if (row < params.rows && first_token + j < end) {
-        store(y_row[j], row, total(sum[r * u32(TOKENS) + j]));
+        store(y_row[j], row, sum[r * u32(TOKENS) + j]);
       }
     }
   }

@@ -65,8 +65,8 @@ const TILES: Readonly<Record<MatmulWidth, readonly Tiled[]>> = {
 
 /**
  * Shapes that this device can run, the one that is taken unmeasured first. Narrow subgroups are software adapters, for which
- * see `matmul_lanes.wgsl` and, for those of four lanes, `matmul_quads.wgsl`; eight rows by four tokens were the fastest of
- * those by lanes that compile in less than a second (docs/measurements/matmul.md).
+ * see `matmul_lanes.wgsl` and, for those of four lanes, `matmul_quads.wgsl`; sixteen rows by four tokens were the
+ * fastest of those by lanes that compile in about a second (docs/measurements/matmul.md).
  */
 export function matmulShapes(gpu: Gpu, width: MatmulWidth, f16: boolean): readonly MatmulShape[] {
   const [first, ...others] = [...narrowShapes(gpu), ...TILES[width]];
@@ -76,7 +76,7 @@ export function matmulShapes(gpu: Gpu, width: MatmulWidth, f16: boolean): readon
 function narrowShapes(gpu: Gpu): readonly MatmulShape[] {
   if (subgroupsAreQuads(gpu)) return [QUADS];
   const lanes = narrowLanes(gpu);
-  return lanes ? [{ kind: 'lanes', lanes, rows: 8, tokens: 32 / lanes }] : [];
+  return lanes ? [{ kind: 'lanes', lanes, rows: 16, tokens: 32 / lanes }] : [];
 }
 
 /**
