@@ -9,7 +9,7 @@
 //   grid: (⌈rows / ROWS⌉ folded over x and y, ⌈T / TOKENS⌉)
 //   experts: tile z of `routing` (see expert_groups.wgsl) is a run of routed pairs p of one slot; x row p / x_share, y row p
 //   source: qwen35.md §2
-import package::lib::product::{pair_at, params, routing, store};
+import package::lib::product::{params, store, tile_at, x_row_of, y_row_at};
 @if(!int8) import package::lib::product::activations;
 import package::lib::step::halted;
 @if(!int8) import package::lib::weights::load_weights;
@@ -109,30 +109,20 @@ fn main(
   if (first_row >= params.rows) {
     return;
   }
-  var w_base = 0u;
-  var first_token = group.z * u32(TOKENS);
-  var end = params.tokens;
-  @if(experts) {
-    let tile = routing[group.z];
-    let slot = tile.x - params.first_slot;
-    if (tile.z == 0u || slot >= params.slot_count) {
-      return;
-    }
-    w_base = slot * params.rows;
-    first_token = tile.y;
-    end = tile.y + tile.z;
+  let tile = tile_at(group.z, u32(TOKENS));
+  if (tile.first >= tile.end) {
+    return;
   }
   for (var token = lane; token < u32(TOKENS); token += u32(LANES)) {
-    var t = min(first_token + token, end - 1u);
-    @if(experts) t = pair_at(t) / params.x_share;
-    x_row[token] = t * params.chunks * 8u;
+    let place = min(tile.first + token, tile.end - 1u);
+    x_row[token] = x_row_of(y_row_at(place)) * params.chunks * 8u;
   }
   workgroupBarrier();
 
   let row = lane % u32(ROW_LANES);
   let token = lane / u32(ROW_LANES);
-  let w_row = w_base + first_row;
-  let last_row = w_base + params.rows - 1u;
+  let w_row = tile.w_row + first_row;
+  let last_row = tile.w_row + params.rows - 1u;
   var sum: array<f32, LANE_TOKENS * LANE_ROWS>; // [token][row]
   for (var c = 0u; c <= params.chunks; c++) {
     if (c < params.chunks) {
@@ -187,9 +177,9 @@ fn main(
   }
 
   for (var j = 0u; j < u32(LANE_TOKENS); j++) {
-    var t = first_token + token + j * u32(TOKEN_LANES);
-    if (t < end) {
-      @if(experts) t = pair_at(t);
+    let place = tile.first + token + j * u32(TOKEN_LANES);
+    if (place < tile.end) {
+      let t = y_row_at(place);
       for (var r = 0u; r < u32(LANE_ROWS); r++) {
         let at = first_row + row + r * u32(ROW_LANES);
         if (at < params.rows) {

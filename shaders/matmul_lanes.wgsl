@@ -10,7 +10,7 @@
 //   Σ w·x = s·d·Σ q·i + m·s·Σ i over each chunk; sums of integers are exact. The eight vec2u lie in the lanes as the vec4s do.
 //   experts: tile z of `routing` (see expert_groups.wgsl) is a run of routed pairs p of one slot; x row p / x_share, y row p
 //   source: qwen35.md §2
-import package::lib::product::{pair_at, params, routing, store};
+import package::lib::product::{params, store, tile_at, x_row_of, y_row_at};
 @if(!int8) import package::lib::product::activations;
 import package::lib::step::halted;
 @if(!int8) import package::lib::weights::load_weights;
@@ -56,31 +56,19 @@ fn main(
   if (first_row >= params.rows) {
     return;
   }
-  var w_row = 0u;
-  var first_token = group.z * u32(TOKENS);
-  var end = min(first_token + u32(TOKENS), params.tokens);
-  @if(experts) {
-    let tile = routing[group.z];
-    let slot = tile.x - params.first_slot;
-    if (tile.z == 0u || slot >= params.slot_count) {
-      return;
-    }
-    w_row = slot * params.rows;
-    first_token = tile.y;
-    end = tile.y + tile.z;
+  let tile = tile_at(group.z, u32(TOKENS));
+  if (tile.first >= tile.end) {
+    return;
   }
   var w_at: array<u32, LANE_ROWS>; // in chunks
   for (var r = 0u; r < u32(LANE_ROWS); r++) {
-    w_at[r] = (w_row + min(first_row + lane + r * u32(LANES), params.rows - 1u)) * params.chunks;
+    w_at[r] = (tile.w_row + min(first_row + lane + r * u32(LANES), params.rows - 1u)) * params.chunks;
   }
   var x_at: array<u32, TOKENS>; // in shares
   var y_row: array<u32, TOKENS>;
   for (var j = 0u; j < u32(TOKENS); j++) {
-    var t = min(first_token + j, end - 1u);
-    @if(experts) t = pair_at(t);
-    y_row[j] = t;
-    @if(experts) t /= params.x_share;
-    x_at[j] = t * params.chunks * 8u + lane * u32(SHARE);
+    y_row[j] = y_row_at(min(tile.first + j, tile.end - 1u));
+    x_at[j] = x_row_of(y_row[j]) * params.chunks * 8u + lane * u32(SHARE);
   }
 
   var sum: array<f32, LANE_ROWS * TOKENS>;
@@ -131,7 +119,7 @@ fn main(
   for (var r = 0u; r < u32(LANE_ROWS); r++) {
     let row = first_row + lane + r * u32(LANES);
     for (var j = 0u; j < u32(TOKENS); j++) {
-      if (row < params.rows && first_token + j < end) {
+      if (row < params.rows && tile.first + j < tile.end) {
         store(y_row[j], row, sum[r * u32(TOKENS) + j]);
       }
     }

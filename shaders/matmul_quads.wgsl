@@ -8,7 +8,7 @@
 //   grid: (⌈rows / ROWS⌉ folded over x and y, ⌈T / TOKENS⌉)
 //   experts: tile z of `routing` (see expert_groups.wgsl) is a run of routed pairs p of one slot; x row p / x_share, y row p
 //   source: qwen35.md §2
-import package::lib::product::{activations, pair_at, params, routing, store};
+import package::lib::product::{activations, params, store, tile_at, x_row_of, y_row_at};
 import package::lib::step::halted;
 import package::lib::weights::load_weights;
 enable subgroups;
@@ -34,31 +34,19 @@ fn main(
   if (first_row >= params.rows) {
     return;
   }
-  var w_row = 0u;
-  var first_token = group.z * TOKENS;
-  var end = min(first_token + TOKENS, params.tokens);
-  @if(experts) {
-    let tile = routing[group.z];
-    let slot = tile.x - params.first_slot;
-    if (tile.z == 0u || slot >= params.slot_count) {
-      return;
-    }
-    w_row = slot * params.rows;
-    first_token = tile.y;
-    end = tile.y + tile.z;
+  let tile = tile_at(group.z, TOKENS);
+  if (tile.first >= tile.end) {
+    return;
   }
   var w_at: array<u32, LANE_ROWS>; // in chunks
   for (var r = 0u; r < LANE_ROWS; r++) {
-    w_at[r] = (w_row + min(first_row + lane + r * LANES, params.rows - 1u)) * params.chunks;
+    w_at[r] = (tile.w_row + min(first_row + lane + r * LANES, params.rows - 1u)) * params.chunks;
   }
   var x_at: array<u32, TOKENS>; // in vec4s
   var y_row: array<u32, TOKENS>;
   for (var j = 0u; j < TOKENS; j++) {
-    var t = min(first_token + j, end - 1u);
-    @if(experts) t = pair_at(t);
-    y_row[j] = t;
-    @if(experts) t /= params.x_share;
-    x_at[j] = t * params.chunks * 8u + lane * 2u;
+    y_row[j] = y_row_at(min(tile.first + j, tile.end - 1u));
+    x_at[j] = x_row_of(y_row[j]) * params.chunks * 8u + lane * 2u;
   }
 
   // By tokens; a component for each of the lane's rows.
@@ -90,7 +78,7 @@ fn main(
   for (var j = 0u; j < TOKENS; j++) {
     for (var r = 0u; r < LANE_ROWS; r++) {
       let row = first_row + lane + r * LANES;
-      if (row < params.rows && first_token + j < end) {
+      if (row < params.rows && tile.first + j < tile.end) {
         store(y_row[j], row, sum[j][r]);
       }
     }

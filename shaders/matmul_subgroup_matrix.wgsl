@@ -6,10 +6,10 @@
 //   grid: (⌈rows / ROWS⌉ folded over x and y, ⌈T / TOKENS⌉)
 //   experts: as in matmul.wgsl
 //   source: qwen35.md §2
-import package::lib::product::{activations, pair_at, params, routing, store};
+import package::lib::product::{activations, params, store, tile_at, x_row_of, y_row_at};
 import package::lib::step::halted;
 import package::lib::weights::load_weights;
-import constants::{K, LANES, M, N, ROWS, TOKENS, WAVE_ROWS, WAVE_TOKENS};
+import constants::{K, LANES, M, N, ROWS, STRIDE, TOKENS, WAVE_ROWS, WAVE_TOKENS};
 enable subgroups;
 enable chromium_experimental_subgroup_matrix;
 @if(f16) enable f16;
@@ -27,11 +27,9 @@ const WAVES = ROW_WAVES * (TOKENS / WAVE_TOKENS);
 const WORKGROUP = WAVES * LANES;
 const LEFTS = WAVE_ROWS / M;
 const RIGHTS = WAVE_TOKENS / N;
-// A row or token of a tile is 32 columns long and begins on other banks than its neighbour.
-const STRIDE = 40;
 const MAX_HALF = 65504.0;
 
-// Two steps of [rows or tokens][columns].
+// Two steps of [rows or tokens][columns]; each begins STRIDE after the one before, on other banks.
 var<workgroup> w_tile: array<Component, 2 * ROWS * STRIDE>;
 var<workgroup> x_tile: array<Component, 2 * TOKENS * STRIDE>;
 // A matrix of sums of each subgroup, [tokens][rows].
@@ -88,31 +86,21 @@ fn main(
   if (first_row >= params.rows) {
     return;
   }
-  var w_base = 0u;
-  var first_token = group.z * u32(TOKENS);
-  var end = params.tokens;
-  @if(experts) {
-    let tile = routing[group.z];
-    let slot = tile.x - params.first_slot;
-    if (tile.z == 0u || slot >= params.slot_count) {
-      return;
-    }
-    w_base = slot * params.rows;
-    first_token = tile.y;
-    end = tile.y + tile.z;
+  let tile = tile_at(group.z, u32(TOKENS));
+  if (tile.first >= tile.end) {
+    return;
   }
   for (var token = lane; token < u32(TOKENS); token += u32(WORKGROUP)) {
-    var t = min(first_token + token, end - 1u);
-    @if(experts) t = pair_at(t) / params.x_share;
-    x_row[token] = t * params.chunks * 8u;
+    let place = min(tile.first + token, tile.end - 1u);
+    x_row[token] = x_row_of(y_row_at(place)) * params.chunks * 8u;
   }
   workgroupBarrier();
 
   let wave = lane / u32(LANES);
   let wave_row = (wave % u32(ROW_WAVES)) * u32(WAVE_ROWS);
   let wave_token = (wave / u32(ROW_WAVES)) * u32(WAVE_TOKENS);
-  let w_row = w_base + first_row;
-  let last_row = w_base + params.rows - 1u;
+  let w_row = tile.w_row + first_row;
+  let last_row = tile.w_row + params.rows - 1u;
   var sum: array<Sum, RIGHTS * LEFTS>;
   for (var c = 0u; c <= params.chunks; c++) {
     if (c < params.chunks) {
@@ -145,10 +133,9 @@ fn main(
     workgroupBarrier();
     for (var i = lane % u32(LANES); i < u32(M * N); i += u32(LANES)) {
       let row = first_row + wave_row + (at % u32(LEFTS)) * u32(M) + i % u32(M);
-      var t = first_token + wave_token + (at / u32(LEFTS)) * u32(N) + i / u32(M);
-      if (row < params.rows && t < end) {
-        @if(experts) t = pair_at(t);
-        store(t, row, sums[base + i]);
+      let place = tile.first + wave_token + (at / u32(LEFTS)) * u32(N) + i / u32(M);
+      if (row < params.rows && place < tile.end) {
+        store(y_row_at(place), row, sums[base + i]);
       }
     }
     workgroupBarrier();

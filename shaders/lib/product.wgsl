@@ -36,6 +36,46 @@ fn pair_at(i: u32) -> u32 {
   return routing[params.max_tiles + i / 4u][i % 4u];
 }
 
+// The rows of x that a workgroup of many tokens multiplies, as places `first` up to `end` (of tokens, or of routed pairs in the
+// order of slots), and the row of W at which their matrix begins. Nothing to do where first is not below end.
+struct Tile {
+  w_row: u32,
+  first: u32,
+  end: u32,
+}
+
+// The tile z of `tokens` rows each.
+@if(!experts)
+fn tile_at(z: u32, tokens: u32) -> Tile {
+  return Tile(0u, z * tokens, min((z + 1u) * tokens, params.tokens));
+}
+
+@if(experts)
+fn tile_at(z: u32, tokens: u32) -> Tile {
+  let tile = routing[z];
+  let slot = tile.x - params.first_slot;
+  if (slot >= params.slot_count) {
+    return Tile();
+  }
+  return Tile(slot * params.rows, tile.y, tile.y + tile.z);
+}
+
+// Rows of y and of x that belong to a place of a tile.
+@if(!experts)
+fn y_row_at(place: u32) -> u32 {
+  return place;
+}
+
+@if(experts)
+fn y_row_at(place: u32) -> u32 {
+  return pair_at(place);
+}
+
+fn x_row_of(y_row: u32) -> u32 {
+  @if(experts) return y_row / params.x_share;
+  @if(!experts) return y_row;
+}
+
 // Puts one product where it belongs: row `row` (of this dispatch) for row `t` of y.
 fn store(t: u32, row: u32, product: f32) {
   let at = t * params.row_stride + params.row_offset + row;

@@ -154,13 +154,15 @@ function tileNeeds({ kind, rows, tokens, laneRows, laneTokens }: Tiled, f16: boo
   return { lanes, tileBytes: 2 * (kind === 'tiled' ? floats : integers) };
 }
 
+/** Numbers from one row or token of a tile of `matmul_subgroup_matrix.wgsl` to the next: 32 columns, and a step to other banks. */
+const MATRIX_STRIDE = 40;
+
 /** As declared in matmul_subgroup_matrix.wgsl. */
 function matrixNeeds({ rows, tokens, waveRows, waveTokens, lanes, matrix }: MatmulShape & { kind: 'matrix' }) {
-  const STRIDE = 40;
   const waves = (rows / waveRows) * (tokens / waveTokens);
   return {
     lanes: waves * lanes,
-    tileBytes: 2 * STRIDE * (rows + tokens) * (matrix.f16 ? 2 : 4) + 4 * waves * matrix.m * matrix.n,
+    tileBytes: 2 * MATRIX_STRIDE * (rows + tokens) * (matrix.f16 ? 2 : 4) + 4 * waves * matrix.m * matrix.n,
   };
 }
 
@@ -288,7 +290,17 @@ function variant(
       name: 'matmul_subgroup_matrix',
       ...w.variant,
       conditions: { f16: matrix.f16, experts },
-      constants: { LANES: lanes, ROWS: rows, TOKENS: tokens, WAVE_ROWS: waveRows, WAVE_TOKENS: waveTokens, M, N, K },
+      constants: {
+        LANES: lanes,
+        ROWS: rows,
+        TOKENS: tokens,
+        WAVE_ROWS: waveRows,
+        WAVE_TOKENS: waveTokens,
+        STRIDE: MATRIX_STRIDE,
+        M,
+        N,
+        K,
+      },
     };
   }
   const constants = { LANES: shape.lanes, ROWS: rows, TOKENS: tokens };
