@@ -99,6 +99,7 @@ export default defineConfig({
   test: {
     maxWorkers: 2,
     globalSetup: 'tools/fixtures/vitest-setup.ts',
+    reporters: ['default', './tools/failed-tests.mjs'],
     projects,
   },
 });

@@ -3,6 +3,8 @@
  * Playwright reporter: prints what the page showed when a test failed, since a run elsewhere leaves nothing but its output.
  */
 import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import { noteFailure } from './failed-tests.mjs';
 
 /** Of a page's accessibility tree; the rest of a long conversation says little. */
 const MOST_LINES = 60;
@@ -14,6 +16,9 @@ export default class PageReporter {
    */
   onTestEnd(test, result) {
     if (result.status === 'passed' || result.status === 'skipped') return;
+    const { file, line } = test.location;
+    const again = result.retry < test.retries;
+    noteFailure(again ? 'tried again' : 'FAILED', `${basename(file)}:${line} ${test.title}`, result.error?.message);
     const context = result.attachments.find(({ name, path }) => name === 'error-context' && path !== undefined);
     if (context?.path === undefined) return;
     const [, snapshot] = /```yaml\n(.*?)```/s.exec(readFileSync(context.path, 'utf8')) ?? [];
