@@ -1,6 +1,7 @@
 // @ts-check
 /** WebGPU for benchmarks: Dawn in Node, on the adapter that the tests choose. */
 import { findDawnAdapter } from '../tools/adapters.mjs';
+import { createDawn } from '../tools/dawn.mjs';
 
 /**
  * One instance a process: Dawn's build for Node crashes at exit if it was collected before.
@@ -20,9 +21,7 @@ export function openDawn(options = []) {
 /** @param {readonly string[]} options */
 async function create(options) {
   await useAdapter();
-  const { create, globals } = await import('webgpu');
-  Object.assign(globalThis, globals);
-  return create([...options]);
+  return createDawn(options);
 }
 
 /**

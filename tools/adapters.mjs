@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { argv, env, platform } from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { createDawn } from './dawn.mjs';
 
 /**
  * @typedef {object} DawnAdapter
@@ -75,7 +76,10 @@ async function probe(extraEnv) {
       timeout: PROBE_TIMEOUT_MS,
     });
     const found = stdout.split('\n').find((line) => line.startsWith('{'));
-    return found === undefined ? undefined : { ...JSON.parse(found), env: dawnEnv };
+    if (found === undefined) return undefined;
+    const adapter = JSON.parse(found);
+    if (adapter.software) dawnEnv.DAWN_PAUSES = '1';
+    return { ...adapter, env: dawnEnv };
   } catch {
     return undefined; // no Dawn build for this platform, or a driver that does not survive being asked
   }
@@ -88,10 +92,8 @@ function runtimeFolder() {
 }
 
 async function printOwnAdapter() {
-  const { create, globals } = await import('webgpu');
-  Object.assign(globalThis, globals);
   // As the tests open it.
-  const gpu = create(['enable-dawn-features=allow_unsafe_apis']);
+  const gpu = await createDawn(['enable-dawn-features=allow_unsafe_apis']);
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
   if (adapter === null) return;
   const { description, vendor, architecture, device, isFallbackAdapter } = adapter.info;

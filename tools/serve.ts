@@ -17,6 +17,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type * as Library from '../src/index.ts';
 import { findDawnAdapter } from './adapters.mjs';
+import type * as Dawn from './dawn.mjs';
 import { providePngDecoder } from './png-canvas.ts';
 
 export interface ServeOptions {
@@ -156,9 +157,8 @@ async function openDawn(load: Import): Promise<GPU> {
   const adapter = await findDawnAdapter();
   if (!adapter) throw new Error('Dawn finds no adapter. Install a Vulkan driver, such as Mesa 25 or newer.');
   Object.assign(process.env, adapter.env); // read by Vulkan's loader, which has not been called yet
-  const { create, globals } = (await load('webgpu')) as typeof import('webgpu');
-  Object.assign(globalThis, globals);
-  dawn = create([]);
+  const { createDawn } = (await load(new URL('./dawn.mjs', import.meta.url).href)) as typeof Dawn;
+  dawn = await createDawn();
   return dawn;
 }
 

@@ -1,5 +1,7 @@
 /** WebGPU for tests that run both in Node (Dawn) and in a browser. */
 
+import { createDawn } from './dawn.mjs';
+
 let gpu: Promise<GPU> | undefined;
 
 /**
@@ -14,10 +16,6 @@ export function testGpu(): Promise<GPU> {
 
 async function dawn(): Promise<GPU> {
   if (typeof process === 'undefined') throw new Error('This browser has no WebGPU. It needs --enable-unsafe-webgpu.');
-  // Browsers never get here, and must not be served a native module: the name is hidden from the bundler.
-  const name = 'webgpu';
-  const { create, globals } = (await import(/* @vite-ignore */ name)) as typeof import('webgpu');
-  Object.assign(globalThis, globals);
   // As a browser started with --enable-unsafe-webgpu: experimental features are offered where the adapter has them.
-  return create(['enable-dawn-features=allow_unsafe_apis']);
+  return createDawn(['enable-dawn-features=allow_unsafe_apis']);
 }

@@ -6,6 +6,7 @@
 import { resolveObjectURL } from 'node:buffer';
 import { readFile } from 'node:fs/promises';
 import { setImmediate } from 'node:timers';
+import { createDawn } from '../../tools/dawn.mjs';
 import { clock, serve } from '../contestant.mjs';
 
 const PACKAGE = new URL('node_modules/@wllama/wllama/esm/', import.meta.url);
@@ -59,10 +60,8 @@ async function load(model) {
 }
 
 async function providePage() {
-  const { create, globals } = await import('webgpu');
-  Object.assign(globalThis, globals);
   waitPatiently();
-  const gpu = create([]);
+  const gpu = await createDawn();
   countUse();
   const storage = { getDirectory: () => Promise.reject(new Error('there is no storage here')) };
   Object.defineProperty(globalThis, 'navigator', {
