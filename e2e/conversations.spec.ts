@@ -57,15 +57,14 @@ test('conversations are listed, found, renamed, deleted and brought back', async
 test('a reload brings back thoughts, tools and pictures, and of an answer under way what had come', async ({
   page,
 }) => {
+  // The page's own: it gives them to the element at every render, so others would not last.
+  await page.addInitScript(() => localStorage.setItem('qwen-webgpu-demo', '{"tools":true}'));
   await openScripted(
     page,
     { sees: true, think: 'I compute.', call: { calculate: '{"expression":"2+2"}' } },
     { say: 'It is 4.' },
     { say: 'Once upon a time there was', hang: true },
   );
-  await page.evaluate(() => {
-    document.querySelector('qwen-chat')!.tools = [{ name: 'calculate', run: () => 4 }];
-  });
   await page
     .locator('qwen-composer input.files')
     .setInputFiles(await picture(page, { name: 'sum.png', width: 64, height: 64 }));
