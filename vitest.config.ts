@@ -37,6 +37,9 @@ if (f16Required() && !adapter?.f16) throw new Error(`No adapter with shader-f16 
 
 const projects: TestProjectConfiguration[] = [];
 
+/** As with the whole-page tests: what passes only at the second try is listed under the summary of `npm test`. */
+const retry = process.env.CI ? 1 : 0;
+
 /** Node reads packages by itself, unless they have to be rewritten. */
 const IN_NODE = { deps: { inline: [/web-xgrammar/] } };
 
@@ -44,6 +47,7 @@ projects.push({
   plugins: [grammarLibrary()],
   test: {
     name: 'node',
+    retry,
     server: IN_NODE,
     include: ['{src,demo,tools}/**/*.test.ts'],
     exclude: [GPU_TESTS, BROWSER_TESTS],
@@ -57,6 +61,7 @@ if (adapter !== undefined) {
     plugins: [grammarLibrary()],
     test: {
       name: 'dawn',
+      retry,
       server: IN_NODE,
       include: [GPU_TESTS],
       exclude: [BROWSER_TESTS],
@@ -76,6 +81,7 @@ if (browser !== undefined) {
     plugins: [grammarLibrary()],
     test: {
       name: 'chromium',
+      retry,
       include: [GPU_TESTS, BROWSER_TESTS],
       exclude: [...NODE_ONLY, ...(adapter === undefined ? [] : NODE_IF_POSSIBLE)],
       provide: { alsoInNode: adapter !== undefined },

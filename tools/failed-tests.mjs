@@ -26,7 +26,9 @@ export default class FailedTests {
   /** @param {import('vitest/node').TestCase} test */
   onTestCaseResult(test) {
     const { state, errors } = test.result();
-    if (state === 'failed') noteFailure('FAILED', this.#nameOf(test.module, test.fullName), errors?.[0]?.message);
+    const again = state === 'passed' && test.diagnostic()?.flaky;
+    if (state !== 'failed' && !again) return;
+    noteFailure(again ? 'tried again' : 'FAILED', this.#nameOf(test.module, test.fullName), errors?.[0]?.message);
   }
 
   /** @param {import('vitest/node').TestModule} module */
