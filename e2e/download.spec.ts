@@ -1,6 +1,6 @@
 /** A model comes over the network once: seen coming, kept, resumed, and noticed when it has changed. */
 import { readFile } from 'node:fs/promises';
-import { expect } from 'playwright/test';
+import { expect, type Page } from 'playwright/test';
 import { startTestServer, type TestServer } from '../tools/test-server.ts';
 import { chatABit, expectReady, openDemo, openPanel, progressOf, statusLine, watchProgress } from './demo-page.ts';
 import { test } from './policy.ts';
@@ -22,6 +22,16 @@ test.beforeEach(async ({ page }) => {
 });
 
 test.afterEach(() => server.close());
+
+/** What four connections may have of chunks that are not whole, and so not kept. */
+const UNFINISHED_BYTES = 4 * 128 * 1024;
+
+/** The server sends no more, and the page has what was sent: how far it lags behind depends on the machine. */
+async function standstill(page: Page): Promise<void> {
+  server.behave(PATH, { bytesPerSecond: 100 });
+  const lag = async () => server.count().bodyBytes - (await progressOf(page)).at(-1)!.networkBytes;
+  await expect.poll(lag, 'bytes sent that the page has not got').toBeLessThan(UNFINISHED_BYTES);
+}
 
 const model = () => ({ model: server.url(PATH) });
 
@@ -106,6 +116,7 @@ for (const how of ['reload', 'close'] as const) {
     server.behave(PATH, SLOW);
     await openDemo(page, model());
     await server.until(() => server.count().bodyBytes > fileBytes.length / 2);
+    await standstill(page);
     let next = page;
     if (how === 'reload') await page.reload();
     else {
@@ -118,12 +129,10 @@ for (const how of ['reload', 'close'] as const) {
     server.behave(PATH);
     if (how === 'close') await openDemo(next, model());
     await expectReady(next);
+    // Chunks that were on their way are fetched again: four connections with at most a chunk of 128 KiB each.
+    expect(server.count().bodyBytes, 'bytes sent by the server').toBeLessThan(1.2 * fileBytes.length);
     const last = (await progressOf(next)).at(-1)!;
     expect(last.storeBytes, 'bytes that were kept').toBeGreaterThan(0.25 * fileBytes.length);
-    // How much had been sent but not kept depends on the machine; what was kept does not come again.
-    expect(server.count().bodyBytes - before, 'bytes sent afterwards').toBeLessThanOrEqual(
-      fileBytes.length - last.storeBytes,
-    );
     await chatABit(next, 'Are you whole?');
   });
 }
@@ -132,6 +141,7 @@ test('loading can be stopped by the button, and goes on from there', async ({ pa
   server.behave(PATH, SLOW);
   await openDemo(page, model());
   await server.until(() => server.count().bodyBytes > fileBytes.length / 3);
+  await standstill(page);
   await page.getByRole('button', { name: 'Stop loading' }).click();
   await expect(page.getByText('Loading stopped')).toBeVisible();
   await expect(statusLine(page)).toContainText('is not loaded');
@@ -143,9 +153,7 @@ test('loading can be stopped by the button, and goes on from there', async ({ pa
   await page.getByRole('button', { name: 'Continue loading' }).click();
   await expectReady(page);
   expect(stopped).toBeLessThan(0.75 * fileBytes.length);
-  const kept = (await progressOf(page)).at(-1)!.storeBytes;
-  expect(kept).toBeGreaterThan(0.2 * fileBytes.length);
-  expect(server.count().bodyBytes - stopped).toBeLessThanOrEqual(fileBytes.length - kept);
+  expect(server.count().bodyBytes).toBeLessThan(1.2 * fileBytes.length);
 });
 
 test('a file that changed between two visits is noticed and fetched anew', async ({ page }) => {
