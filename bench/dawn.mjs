@@ -4,7 +4,7 @@ import { findDawnAdapter } from '../tools/adapters.mjs';
 import { createDawn } from '../tools/dawn.mjs';
 
 /**
- * One instance a process: Dawn's build for Node crashes at exit if it was collected before.
+ * Finding the adapter takes a process of its own: once is enough.
  * @type {Promise<GPU> | undefined}
  */
 let gpu;
@@ -14,14 +14,8 @@ let gpu;
  * @returns {Promise<GPU>}
  */
 export function openDawn(options = []) {
-  gpu ??= create(options);
+  gpu ??= useAdapter().then(() => createDawn(options));
   return gpu;
-}
-
-/** @param {readonly string[]} options */
-async function create(options) {
-  await useAdapter();
-  return createDawn(options);
 }
 
 /**

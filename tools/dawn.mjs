@@ -6,21 +6,29 @@
 /** Before each look at whether a software adapter is done. A token takes one some 80 ms. */
 const PAUSE_MS = 0.2;
 
+/** @type {Promise<GPU> | undefined} */
+let gpu;
+
 /**
- * The names of WebGPU's classes and constants become global.
+ * The process's one instance, kept for its life: this build crashes at exit if it was collected before. The names of WebGPU's
+ * classes and constants become global.
  *
- * The object must be kept for the life of the process: this build crashes at exit if it was collected before.
- *
- * @param {readonly string[]} [options] Dawn's, such as `enable-dawn-features=allow_unsafe_apis`
+ * @param {readonly string[]} [options] Dawn's, such as `enable-dawn-features=allow_unsafe_apis`; those of the first call hold
  * @returns {Promise<GPU>}
  */
-export async function createDawn(options = []) {
+export function createDawn(options = []) {
+  gpu ??= create(options);
+  return gpu;
+}
+
+/** @param {readonly string[]} options */
+async function create(options) {
   // Browsers never get here, and must not be served a native module: the name is hidden from the bundler.
   const name = 'webgpu';
-  const { create, globals } = /** @type {typeof import('webgpu')} */ (await import(/* @vite-ignore */ name));
-  Object.assign(globalThis, globals);
+  const dawn = /** @type {typeof import('webgpu')} */ (await import(/* @vite-ignore */ name));
+  Object.assign(globalThis, dawn.globals);
   if (process.env.DAWN_PAUSES === '1') pauseBetweenLooks();
-  return create([...options]);
+  return dawn.create([...options]);
 }
 
 /**
@@ -29,7 +37,6 @@ export async function createDawn(options = []) {
  */
 function pauseBetweenLooks() {
   const { setImmediate } = globalThis;
-  if (setImmediate.name === pausing.name) return;
   const never = new Int32Array(new SharedArrayBuffer(4));
   /** @param {(...args: unknown[]) => void} callback @param {unknown[]} args */
   function pausing(callback, ...args) {

@@ -150,16 +150,12 @@ function library(load: Import): Promise<typeof Library> {
   });
 }
 
-/** Kept for the life of the process: Dawn's build for Node crashes at exit if the object was collected before. */
-let dawn: GPU;
-
 async function openDawn(load: Import): Promise<GPU> {
   const adapter = await findDawnAdapter();
   if (!adapter) throw new Error('Dawn finds no adapter. Install a Vulkan driver, such as Mesa 25 or newer.');
   Object.assign(process.env, adapter.env); // read by Vulkan's loader, which has not been called yet
   const { createDawn } = (await load(new URL('./dawn.mjs', import.meta.url).href)) as typeof Dawn;
-  dawn = await createDawn();
-  return dawn;
+  return createDawn();
 }
 
 async function modelInput(places: readonly string[]): Promise<Library.ModelInput> {

@@ -3,7 +3,7 @@
  * passed, what failed and what had to be left out on this machine.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { env, platform } from 'node:process';
@@ -18,9 +18,11 @@ const MOST_NAMED = 12;
 
 /** @type {string[]} */
 const leftOut = [];
-/** Each step that runs tests writes here which failed. */
-const reports = mkdtempSync(join(tmpdir(), 'qwen-webgpu-test-'));
-process.on('exit', () => rmSync(reports, { recursive: true, force: true }));
+const scratch = mkdtempSync(join(tmpdir(), 'qwen-webgpu-test-'));
+process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
+/** The reporters of tools/failed-tests.mjs write here which tests failed, a line each. */
+env.FAILED_TESTS = join(scratch, 'failed-tests');
+writeFileSync(env.FAILED_TESTS, '');
 
 const dawn = await findDawnAdapter();
 const inBrowser = await describeBrowser(dawn);
@@ -55,7 +57,7 @@ for (const { name, passed, seconds } of steps) {
   console.log(`  ${passed ? 'passed' : 'FAILED'}  ${name} (${seconds.toFixed(0)} s)`);
 }
 for (const what of leftOut) console.log(`  left out  ${what}`);
-const named = steps.flatMap(({ failed }) => failed);
+const named = readFileSync(env.FAILED_TESTS, 'utf8').split('\n').filter(Boolean);
 for (const what of named.slice(0, MOST_NAMED)) console.log(`  ${what}`);
 if (named.length > MOST_NAMED) console.log(`  … and ${named.length - MOST_NAMED} more`);
 const failures = steps.filter(({ passed }) => !passed).length;
@@ -72,26 +74,11 @@ process.exitCode = failures === 0 ? 0 : 1;
 function step(name, script, ...args) {
   console.log(`\n── ${name}`);
   const start = performance.now();
-  const report = join(reports, name);
   const { status } = spawnSync(process.execPath, [join(ROOT, 'node_modules', script), ...args], {
     cwd: ROOT,
     stdio: 'inherit',
-    env: { ...env, FAILED_TESTS: report },
   });
-  return { name, passed: status === 0, seconds: (performance.now() - start) / 1000, failed: linesOf(report) };
-}
-
-/**
- * The tests that failed, a line each, as the reporters of tools/failed-tests.mjs write them.
- *
- * @param {string} report
- */
-function linesOf(report) {
-  try {
-    return readFileSync(report, 'utf8').split('\n').filter(Boolean);
-  } catch {
-    return []; // No test failed, or the step runs none.
-  }
+  return { name, passed: status === 0, seconds: (performance.now() - start) / 1000 };
 }
 
 /**
